@@ -1,0 +1,2 @@
+Console.WriteLine("stigmer");
+return 0;
