@@ -134,3 +134,10 @@ readonly record struct HostPort(string Host, int Port)
     /// <inheritdoc/>
     public override string ToString() => $"{Host}:{Port}";
 }
+
+/// <summary>What a command line says about configuration; it comes before the environment.</summary>
+/// <param name="Embedded"><c>--embedded</c>.</param>
+/// <param name="Managed"><c>--managed</c>.</param>
+/// <param name="Provider"><c>--provider</c>, as typed.</param>
+/// <param name="Model"><c>--model</c>, as typed.</param>
+sealed record Flags(bool Embedded = false, bool Managed = false, string? Provider = null, string? Model = null);
