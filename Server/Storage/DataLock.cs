@@ -1,0 +1,67 @@
+using System.Globalization;
+
+namespace Stigmer.Server.Storage;
+
+/// <summary>data/stigmer.lock: one process owns the database's folder. Released by the kernel when that process ends, however it ends.</summary>
+sealed class DataLock : IDisposable
+{
+    readonly FileStream held;
+
+    DataLock(FileStream held) => this.held = held;
+
+    /// <summary>Takes the lock; a <see cref="Failure"/> that names the holder's pid where another process has it.</summary>
+    public static DataLock Take(string dataDir)
+    {
+        var file = Path.Combine(dataDir, "stigmer.lock");
+        FileStream stream;
+        try
+        {
+            var options = new FileStreamOptions
+            {
+                Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite,
+                // Unix: None is an exclusive flock. Windows: nobody else writes, and a second server may read whose it is.
+                Share = OperatingSystem.IsWindows() ? FileShare.Read : FileShare.None,
+            };
+            if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+            stream = new FileStream(file, options);
+        }
+        catch (IOException e)
+        {
+            var holder = Holder(file);
+            throw new Failure(
+                $"Another stigmer-server uses {dataDir}", holder is null ? null : $"it runs as process {holder}",
+                "Stop it, or give this one another folder (STIGMER_DATA_DIR)", inner: e);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new Failure($"{file} cannot be written", e.Message, "Set STIGMER_HOME to a folder that you can write to", ExitCode.Usage, e);
+        }
+        stream.SetLength(0);
+        stream.Write(System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId}\n")));
+        stream.Flush();
+        return new DataLock(stream);
+    }
+
+    /// <summary>The file stays: removing it would let two processes lock two files of one name.</summary>
+    public void Dispose() => held.Dispose();
+
+    static string? Holder(string file)
+    {
+        var text = OperatingSystem.IsWindows() ? ReadShared(file) : DataLockUnix.ReadIgnoringLocks(file);
+        return int.TryParse(text?.Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var pid) ? pid.ToString(CultureInfo.InvariantCulture) : null;
+    }
+
+    static string? ReadShared(string file)
+    {
+        try
+        {
+            using var reader = new StreamReader(new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
+            return reader.ReadToEnd();
+        }
+        catch (IOException)
+        {
+            // The pid is a help in a message; without it the message stands.
+            return null;
+        }
+    }
+}
