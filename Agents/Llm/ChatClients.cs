@@ -1,0 +1,37 @@
+using Microsoft.Extensions.AI;
+using Stigmer.Config;
+
+namespace Stigmer.Agents.Llm;
+
+/// <summary>Makes the client of a provider.</summary>
+static class ChatClients
+{
+    /// <summary>
+    /// A client for this model. Keep it for as long as the settings hold: it remembers what it learnt about the model (its
+    /// window, whether it takes tools) and its connections. Its calls fail with <see cref="ModelFailure"/> and never retry.
+    /// </summary>
+    /// <param name="settings">The model.</param>
+    /// <param name="time">The clock of its timers; null: the system's.</param>
+    /// <param name="handler">How requests go out; null: a handler of its own, which spares loopback the proxy.</param>
+    /// <exception cref="Failure">Exit code 2: there is no client for this provider yet.</exception>
+    public static IChatClient Create(LlmSettings settings, TimeProvider? time = null, HttpMessageHandler? handler = null) =>
+        settings.Provider switch
+        {
+            LlmProvider.Ollama => new OllamaClient(settings, time ?? TimeProvider.System, handler),
+            LlmProvider.Demo => new DemoClient(settings),
+            _ => throw new Failure(
+                $"Models of {settings.Provider} cannot be used yet",
+                "this version of stigmer speaks to ollama and demo",
+                "Set STIGMER_LLM_PROVIDER=ollama, or --provider demo to look around",
+                ExitCode.Usage),
+        };
+
+    /// <summary>The provider's name as configuration, transcripts and <c>--provider</c> write it.</summary>
+    public static string NameOf(LlmProvider provider) => provider switch
+    {
+        LlmProvider.Ollama => "ollama",
+        LlmProvider.Anthropic => "anthropic",
+        LlmProvider.OpenAI => "openai",
+        _ => "demo",
+    };
+}

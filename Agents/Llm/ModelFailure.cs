@@ -1,0 +1,19 @@
+namespace Stigmer.Agents.Llm;
+
+/// <summary>A model call that failed, in words for a person, and whether making it again can help.</summary>
+/// <param name="what">What happened.</param>
+/// <param name="why">The cause.</param>
+/// <param name="remedy">What to do.</param>
+/// <param name="retryable">The same call may succeed later: a rate limit, an overload, a stream that broke.</param>
+/// <param name="retryAfter">When the provider said so: not before this time has passed.</param>
+/// <param name="inner">What was caught.</param>
+sealed class ModelFailure(
+    string what, string? why, string? remedy, bool retryable, TimeSpan? retryAfter = null, Exception? inner = null)
+    : Failure(what, why, remedy, Stigmer.ExitCode.Failed, inner)
+{
+    /// <summary>The same call may succeed later.</summary>
+    public bool Retryable { get; } = retryable;
+
+    /// <summary>The provider's own word on when to try again; null: it said nothing.</summary>
+    public TimeSpan? RetryAfter { get; } = retryAfter;
+}
