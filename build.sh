@@ -38,6 +38,9 @@ missing_tools() {
     fi
     command -v cmake > /dev/null || echo cmake
     sdk > /dev/null || command -v curl > /dev/null || command -v wget > /dev/null || echo curl
+    # The SDK trusts what the system trusts; without any root it can restore nothing.
+    [ -n "${SSL_CERT_FILE-}${SSL_CERT_DIR-}" ] || [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] \
+        || [ -e /etc/ssl/cert.pem ] || [ -e /etc/ssl/ca-bundle.pem ] || echo ca-certificates
 }
 
 # Package names, by family: debian, fedora, arch, alpine.
@@ -47,7 +50,7 @@ package() {
         debian:zlib) echo zlib1g-dev ;;             fedora:zlib) echo zlib-devel ;;               arch:zlib) echo zlib ;;       alpine:zlib) echo zlib-dev ;;
         debian:sqlite) echo libsqlite3-dev ;;       fedora:sqlite) echo sqlite-devel ;;           arch:sqlite) echo sqlite ;;   alpine:sqlite) echo sqlite-static sqlite-dev ;;
         debian:openssl) echo libssl-dev ;;          fedora:openssl) echo openssl-devel openssl-static ;; arch:openssl) echo openssl ;; alpine:openssl) echo openssl-dev openssl-libs-static ;;
-        debian:curl) echo curl ca-certificates ;;   *) echo "$2" ;;
+        *) echo "$2" ;;
     esac
 }
 
