@@ -1,0 +1,72 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Stigmer.Rpc;
+
+/// <summary>
+/// HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY as .NET reads them, but never for this machine itself: .NET's own would
+/// send http://localhost through the proxy. For every HTTP client that we make.
+/// </summary>
+sealed class Proxy(IWebProxy environment) : IWebProxy
+{
+    /// <summary>What this process's environment says.</summary>
+    public static Proxy FromEnvironment { get; } = new(HttpClient.DefaultProxy);
+
+    /// <inheritdoc/>
+    public ICredentials? Credentials { get => environment.Credentials; set => environment.Credentials = value; }
+
+    /// <inheritdoc/>
+    public Uri? GetProxy(Uri destination) => IsBypassed(destination) ? null : environment.GetProxy(destination);
+
+    /// <inheritdoc/>
+    public bool IsBypassed(Uri host) => host.IsLoopback || environment.IsBypassed(host);
+
+    /// <summary>
+    /// The proxy through which a plaintext gRPC connection to that place is tunnelled; null: none. HTTP/2 without TLS
+    /// cannot be forwarded by a proxy, only tunnelled, so the proxy for https counts first, as with other gRPC clients.
+    /// </summary>
+    public Uri? ForTunnel(DnsEndPoint target)
+    {
+        var host = target.Host.Contains(':', StringComparison.Ordinal) ? $"[{target.Host.Trim('[', ']')}]" : target.Host;
+        return GetProxy(new Uri($"https://{host}:{target.Port}")) ?? GetProxy(new Uri($"http://{host}:{target.Port}"));
+    }
+
+    /// <summary>Asks the proxy at the other end of a fresh connection for a tunnel. Throws HttpRequestException when it will not.</summary>
+    public async Task OpenTunnel(Stream connection, Uri proxy, DnsEndPoint target, CancellationToken cancel)
+    {
+        var place = $"{target.Host}:{target.Port}";
+        var request = new StringBuilder($"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n");
+        if (Login(proxy) is { } login)
+        {
+            request.Append("Proxy-Authorization: Basic ").Append(Convert.ToBase64String(Encoding.UTF8.GetBytes(login))).Append("\r\n");
+        }
+        await connection.WriteAsync(Encoding.ASCII.GetBytes(request.Append("\r\n").ToString()), cancel);
+
+        // Byte by byte: what follows the answer's empty line already belongs to the tunnel.
+        var answer = new StringBuilder();
+        var one = new byte[1];
+        while (!EndsWithEmptyLine(answer))
+        {
+            if (answer.Length > 16 * 1024 || await connection.ReadAsync(one, cancel) == 0)
+            {
+                throw new HttpRequestException(HttpRequestError.ProxyTunnelError, $"The proxy at {proxy.Host}:{proxy.Port} did not answer CONNECT {place}");
+            }
+            answer.Append((char)one[0]);
+        }
+        var status = answer.ToString().Split('\r', 2)[0];
+        if (status.Split(' ') is not [_, ['2', _, _], ..])
+        {
+            throw new HttpRequestException(HttpRequestError.ProxyTunnelError, $"The proxy at {proxy.Host}:{proxy.Port} answered CONNECT {place} with '{status}'");
+        }
+    }
+
+    static bool EndsWithEmptyLine(StringBuilder text) =>
+        text.Length >= 4 && text[^1] == '\n' && text[^2] == '\r' && text[^3] == '\n' && text[^4] == '\r';
+
+    string? Login(Uri proxy)
+    {
+        if (proxy.UserInfo.Length > 0) return Uri.UnescapeDataString(proxy.UserInfo);
+        return Credentials?.GetCredential(proxy, "Basic") is { } found ? $"{found.UserName}:{found.Password}" : null;
+    }
+}
