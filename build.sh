@@ -37,6 +37,8 @@ missing_tools() {
         echo compiler zlib sqlite openssl
     fi
     command -v cmake > /dev/null || echo cmake
+    # cmake alone builds nothing, and Debian only recommends a make with it.
+    command -v make > /dev/null || echo make
     sdk > /dev/null || command -v curl > /dev/null || command -v wget > /dev/null || echo curl
     # The SDK trusts what the system trusts; without any root it can restore nothing.
     [ -n "${SSL_CERT_FILE-}${SSL_CERT_DIR-}" ] || [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] \
