@@ -135,7 +135,7 @@ publish() {
     rid="$(target)"
     if [ "$os" = Linux ]; then properties+=("-p:StaticSqlite=$("$(cc)" -print-file-name=libsqlite3.a)"); fi
     if command -v git > /dev/null && git -C "$root" rev-parse --short HEAD > /dev/null 2>&1; then
-        properties+=("-p:SourceRevisionId=$(git -C "$root" rev-parse --short HEAD)")
+        properties+=("-p:SourceRevisionId=$(git -C "$root" rev-parse --short HEAD)" "-p:StigmerDate=$(git -C "$root" log -1 --format=%cs)")
     fi
     say "Building out/stigmer for $rid…"
     quietly "$dotnet" publish "$root/Stigmer.csproj" -c Release -r "$rid" -o "$root/out/.publish" --nologo -v quiet "${properties[@]}"
