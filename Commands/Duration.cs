@@ -17,7 +17,8 @@ static class Duration
         foreach (var (unit, seconds) in Units)
         {
             if (!text.EndsWith(unit, StringComparison.Ordinal)) continue;
-            (number, factor) = (text.AsSpan(0, text.Length - unit.Length), seconds);
+            number = text.AsSpan(0, text.Length - unit.Length);
+            factor = seconds;
             break;
         }
         if (!double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var count)) return false;
