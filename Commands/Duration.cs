@@ -22,7 +22,7 @@ static class Duration
             break;
         }
         if (!double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var count)) return false;
-        if (count * factor > TimeSpan.FromDays(36525).TotalSeconds) return false;
+        if (!(count * factor <= TimeSpan.FromDays(36525).TotalSeconds)) return false; // Also not a number.
         value = TimeSpan.FromSeconds(count * factor);
         return true;
     }
