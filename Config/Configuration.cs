@@ -12,27 +12,33 @@ static class Configuration
     public static Settings Resolve(Func<string, string?> environment, Flags flags)
     {
         var home = StigmerHome.From(environment);
-        return new Settings
-        {
-            Home = home,
-            Backend = BackendType.Local,
-            Endpoint = new HostPort("localhost", 50051),
-            DataDir = Path.Combine(home.Root, "data"),
-            Llm = new LlmSettings(LlmProvider.Ollama, "qwen2.5-coder:7b", "http://localhost:11434", 8192, 0.0, null, null),
-            Temporal = new TemporalSettings
-            {
-                Mode = flags.Embedded ? TemporalMode.Embedded : TemporalMode.Managed,
-                IsDefault = !flags.Embedded && !flags.Managed,
-                Version = "1.8.2",
-                Port = 7233,
-                Ui = false,
-                UiPort = 8233,
-                Address = new HostPort("localhost", 7233),
-                Namespace = "default",
-            },
-            Cloud = new CloudSettings(null, null, null),
-            Values = [],
-            Warnings = [],
-        };
+        return Resolve(environment, flags, home, ConfigFile.Read(home.ConfigFile));
     }
+
+    /// <summary>The same with a file that is read already.</summary>
+    public static Settings Resolve(Func<string, string?> environment, Flags flags, StigmerHome home, ConfigFile file)
+    {
+        var settings = new Cascade(environment, file, flags).Settings(home);
+        var temporal = settings.Temporal;
+        foreach (var path in new[] { temporal.Tls?.CaFile, temporal.Tls?.CertFile, temporal.Tls?.KeyFile })
+        {
+            if (path is not null && !File.Exists(path)) throw Missing(path, "TLS to Temporal needs it");
+        }
+        return temporal.ApiKeyFile is { } keyFile ? settings with { Temporal = temporal with { ApiKey = ReadKey(keyFile) } } : settings;
+    }
+
+    static Secret ReadKey(string path)
+    {
+        try
+        {
+            return Secrets.Clean(File.ReadAllText(path), path)
+                ?? throw new Failure($"{path} is empty", "temporal.api_key_file names it", "Put Temporal's API key into it", ExitCode.Usage);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Missing(path, $"temporal.api_key_file names it: {e.Message}");
+        }
+    }
+
+    static Failure Missing(string path, string why) => new($"{path} cannot be read", why, "Correct the path in config.yaml or in the variable", ExitCode.Usage);
 }

@@ -21,6 +21,9 @@ sealed record Settings
     /// <summary>The model that agents use where they name none.</summary>
     public required LlmSettings Llm { get; init; }
 
+    /// <summary>Where Ollama is, for a run that chooses it while <see cref="Llm"/> is another provider's.</summary>
+    public string OllamaBaseUrl { get; init; } = LlmProvider.Ollama.DefaultBaseUrl();
+
     /// <summary>The workflow engine.</summary>
     public required TemporalSettings Temporal { get; init; }
 
@@ -87,8 +90,11 @@ sealed record TemporalSettings
     /// <summary>The namespace.</summary>
     public required string Namespace { get; init; }
 
-    /// <summary>The external server's API key; a secret.</summary>
-    public string? ApiKey { get; init; }
+    /// <summary>The external server's API key.</summary>
+    public Secret? ApiKey { get; init; }
+
+    /// <summary>The file that <see cref="ApiKey"/> was read from; null where it was not.</summary>
+    public string? ApiKeyFile { get; init; }
 
     /// <summary>The external server's TLS; null: plaintext.</summary>
     public TemporalTls? Tls { get; init; }
@@ -103,10 +109,14 @@ sealed record TemporalSettings
 /// <summary>TLS to an external Temporal. Each of the three files may be given as its PEM text instead.</summary>
 sealed record TemporalTls(
     string? CaFile = null, string? CaData = null, string? CertFile = null, string? CertData = null, string? KeyFile = null, string? KeyData = null,
-    string? ServerName = null, bool DisableHostVerification = false);
+    string? ServerName = null, bool DisableHostVerification = false)
+{
+    /// <summary>Without what it holds: a private key may stand in it.</summary>
+    public override string ToString() => nameof(TemporalTls);
+}
 
 /// <summary>A stigmer-server elsewhere.</summary>
-sealed record CloudSettings(HostPort? Endpoint, string? CaFile, string? Token);
+sealed record CloudSettings(HostPort? Endpoint, string? CaFile, Secret? Token);
 
 /// <summary>A host and a port as written: <c>localhost:50051</c>, <c>[::1]:50051</c>.</summary>
 readonly record struct HostPort(string Host, int Port)

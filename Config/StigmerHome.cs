@@ -25,8 +25,8 @@ sealed record StigmerHome(string Root)
     public static StigmerHome From(Func<string, string?> environment)
     {
         var set = environment("STIGMER_HOME");
-        if (!string.IsNullOrWhiteSpace(set)) return new StigmerHome(Path.GetFullPath(set));
-        var user = environment("HOME") is { Length: > 0 } home ? home : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+        if (!string.IsNullOrWhiteSpace(set)) return new StigmerHome(Paths.Absolute(set.Trim(), null, environment));
+        var user = Paths.UserHome(environment);
         if (string.IsNullOrEmpty(user))
         {
             throw new Failure("There is no home directory", "neither STIGMER_HOME nor HOME is set", "Set STIGMER_HOME to a folder that you can write to", ExitCode.Usage);

@@ -1,0 +1,43 @@
+using System.Globalization;
+
+namespace Stigmer.Config;
+
+/// <summary>
+/// Releases of Temporal's CLI, the one thing that is downloaded, and of the server that each contains: older configurations
+/// name the server. Read on 2026-11-24 in the release notes of temporalio/cli.
+/// </summary>
+static class TemporalReleases
+{
+    /// <summary>The release that is taken where none is named.</summary>
+    public const string Default = "1.8.2";
+
+    static readonly (string Server, string Cli)[] Bundles =
+    [
+        ("1.25.0", "1.1.0"),
+        ("1.25.1", "1.1.1"),
+        ("1.29.1", "1.5.1"),
+        ("1.31.2", "1.8.3"),
+    ];
+
+    /// <summary>
+    /// Whether a version is a server's rather than the CLI's. The CLI had reached 1.8 when the server stood at 1.31; between
+    /// 1.20 and 1.39 lie servers that configurations may name and CLIs that are years away.
+    /// </summary>
+    public static bool IsServer(string version) =>
+        TryParse(version, out var number) && number.Split('.') is ["1", var minor, _] && int.Parse(minor, CultureInfo.InvariantCulture) is >= 20 and < 40;
+
+    /// <summary>The CLI's release that contains a server's version; null where that is not known.</summary>
+    public static string? ForServer(string server) => Bundles.FirstOrDefault(row => row.Server == server).Cli;
+
+    /// <summary>Reads MAJOR.MINOR.PATCH, with or without a v before and a -suffix behind.</summary>
+    /// <param name="text">A version.</param>
+    /// <param name="number">Without the v.</param>
+    public static bool TryParse(string text, out string number)
+    {
+        number = text.StartsWith('v') ? text[1..] : text;
+        var dash = number.IndexOf('-', StringComparison.Ordinal);
+        var parts = (dash < 0 ? number : number[..dash]).Split('.');
+        return parts.Length == 3 && parts.All(part => part.Length is > 0 and < 5 && part.All(char.IsAsciiDigit))
+            && (dash < 0 || (number.Length > dash + 1 && number[(dash + 1)..].All(symbol => char.IsAsciiLetterOrDigit(symbol) || symbol is '.' or '-')));
+    }
+}
