@@ -1,0 +1,174 @@
+using System.Security.Cryptography;
+using Stigmer.Config;
+
+namespace Stigmer.Runtime.Temporal;
+
+/// <summary>
+/// Temporal can be neither found on this machine nor fetched: where it is only the default
+/// (<see cref="TemporalSettings.IsDefault"/>), something else may take its place.
+/// </summary>
+sealed class TemporalUnavailable(string what, string why, string remedy, Exception inner) : Failure(what, why, remedy, Stigmer.ExitCode.Failed, inner);
+
+/// <summary>A Temporal CLI to start.</summary>
+/// <param name="Path">The executable, absolute.</param>
+/// <param name="Version">Its version; null: nobody knows, as nothing vouches for it.</param>
+/// <param name="Warnings">What a person should be told, each one sentence.</param>
+sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string> Warnings)
+{
+    const UnixFileMode Executable = UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+
+    const string RemoveIt = "Remove it and start again: it is then downloaded afresh";
+
+    /// <summary>
+    /// Finds the binary of the wanted version, or downloads, verifies and installs it. Nothing is executable on the disk
+    /// before its hash matched; after any failure the previous binary is what it was.
+    /// </summary>
+    /// <param name="handler">For tests; null: the network.</param>
+    /// <param name="progress">Told only when something is downloaded: first with no bytes, when the server answers.</param>
+    /// <exception cref="TemporalUnavailable">The network does not give it.</exception>
+    /// <exception cref="Failure">What the network gave is refused; the binary is not the one recorded; the disk does not take it.</exception>
+    public static Task<TemporalBinary> Acquire(
+        TemporalSettings settings, StigmerHome home, HttpMessageHandler? handler, IProgress<DownloadProgress>? progress, CancellationToken cancel) =>
+        Acquire(settings, home, handler, progress, settings.IsDefault ? DownloadPatience.Default : DownloadPatience.Asked, TimeProvider.System, cancel);
+
+    /// <summary>As above, with the patience and the clock of one's own.</summary>
+    public static async Task<TemporalBinary> Acquire(
+        TemporalSettings settings, StigmerHome home, HttpMessageHandler? handler, IProgress<DownloadProgress>? progress,
+        DownloadPatience patience, TimeProvider time, CancellationToken cancel)
+    {
+        if (settings.Binary is { } own) return Own(own);
+        try
+        {
+            home.Ensure(home.Bin);
+            using var held = await Lock(System.IO.Path.Combine(home.Bin, "temporal.lock"), time, cancel);
+            return await Installed(settings.Version, home, cancel) ?? await Install(settings, home, handler, progress, patience, time, cancel);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new Failure($"The Temporal CLI cannot be installed in {home.Bin}", e.Message, "Make room there, or set STIGMER_HOME to a folder that you can write to", inner: e);
+        }
+    }
+
+    static TemporalBinary Own(string path)
+    {
+        path = System.IO.Path.GetFullPath(path);
+        if (!File.Exists(path)) throw Unusable("there is no such file");
+        if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(path) & Executable) == 0) throw Unusable("it is not executable");
+        return new TemporalBinary(path, null, [$"{path} (STIGMER_TEMPORAL_BIN) is started unchecked"]);
+
+        Failure Unusable(string why) => new($"STIGMER_TEMPORAL_BIN is {path}", why, "Set it to a Temporal CLI, or unset it", Stigmer.ExitCode.Usage);
+    }
+
+    /// <summary>The binary that is there, if it is of the wanted version; null: one is to be installed.</summary>
+    static async Task<TemporalBinary?> Installed(string version, StigmerHome home, CancellationToken cancel)
+    {
+        if (!File.Exists(home.TemporalBinary)) return null;
+        if (!File.Exists(home.TemporalRecord) && !File.Exists(Next(home.TemporalRecord)))
+        {
+            return new TemporalBinary(home.TemporalBinary, null, [$"{home.TemporalBinary} is of an older installation and started unchecked. {RemoveIt}"]);
+        }
+        // An installation that was interrupted between its two renames has left the new binary and, not yet in place, its record.
+        var hash = await Sha256(home.TemporalBinary, cancel);
+        var record = TemporalRecord.Read(home.TemporalRecord);
+        if (record?.BinarySha256 != hash && TemporalRecord.Read(Next(home.TemporalRecord)) is { } next && next.BinarySha256 == hash)
+        {
+            File.Move(Next(home.TemporalRecord), home.TemporalRecord, overwrite: true);
+            record = next;
+        }
+        if (record is not null && record.Version != version) return null;
+        return record?.BinarySha256 == hash
+            ? new TemporalBinary(home.TemporalBinary, version, [])
+            : throw new Failure(
+                $"{home.TemporalBinary} is not started", $"it is no longer what was downloaded: its SHA-256 is {hash}, and {home.TemporalRecord} says {record?.BinarySha256 ?? "nothing"}", RemoveIt);
+    }
+
+    static async Task<TemporalBinary> Install(
+        TemporalSettings settings, StigmerHome home, HttpMessageHandler? handler, IProgress<DownloadProgress>? progress,
+        DownloadPatience patience, TimeProvider time, CancellationToken cancel)
+    {
+        var release = TemporalRelease.Of(settings.Version, TemporalPlatform.Current());
+        var url = release.ArchiveUrl(settings.Mirror);
+        var part = System.IO.Path.Combine(home.Bin, "temporal.tar.gz.part");
+        var unpacked = Next(home.TemporalBinary);
+        var installed = false;
+        try
+        {
+            using var download = new Download(handler, patience, time);
+            var expected = release.PinnedSha256 ?? await Listed(release, settings.Mirror, download, cancel);
+            string binarySha256;
+            await using (var archive = PrivateFile.Create(part))
+            {
+                var sha256 = await download.File(url, archive, (bytes, total) => progress?.Report(new(release.Version, bytes, total)), TemporalArchive.MaxSize, cancel);
+                if (sha256 != expected) throw Mismatch(release, url, expected, sha256);
+                archive.Position = 0;
+                binarySha256 = await TemporalArchive.Extract(archive, release.Platform.Executable, unpacked, cancel);
+            }
+            new TemporalRecord(release.Version, expected, binarySha256, Download.Shown(url), time.GetUtcNow()).Write(Next(home.TemporalRecord));
+            // 0755
+            if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(unpacked, Executable | UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
+            File.Move(unpacked, home.TemporalBinary, overwrite: true);
+            installed = true;
+            File.Move(Next(home.TemporalRecord), home.TemporalRecord, overwrite: true);
+            return new TemporalBinary(home.TemporalBinary, release.Version, []);
+        }
+        catch (NotThere e)
+        {
+            throw NoSuchRelease(release, settings.Mirror, e.Message);
+        }
+        catch (Unreachable e)
+        {
+            throw new TemporalUnavailable(
+                $"Temporal CLI v{release.Version} cannot be downloaded", e.Message,
+                "Check the network and the proxy, name a mirror (STIGMER_TEMPORAL_MIRROR) or a binary (STIGMER_TEMPORAL_BIN), or start with --embedded", e);
+        }
+        finally
+        {
+            File.Delete(part);
+            File.Delete(unpacked);
+            if (!installed) File.Delete(Next(home.TemporalRecord));
+        }
+    }
+
+    static async Task<string> Listed(TemporalRelease release, string? mirror, Download download, CancellationToken cancel)
+    {
+        var url = release.ChecksumsUrl(mirror);
+        return Checksums.Find(await download.Text(url, cancel), release.Asset, Download.Shown(url));
+    }
+
+    static Failure Mismatch(TemporalRelease release, Uri url, string expected, string computed) => new(
+        $"{release.Asset} is not the archive that was released",
+        $"its SHA-256 differs\n  expected: {expected}\n  computed: {computed}",
+        $"Check where {Download.Shown(url)} comes from; nothing was installed");
+
+    static Failure NoSuchRelease(TemporalRelease release, string? mirror, string url) => mirror is null
+        ? new($"Temporal CLI v{release.Version} does not exist", $"{url} answered 404", "Set temporal.version to a release of the CLI (a server's version is not one), or remove the line for the default")
+        : new($"The mirror has no Temporal CLI v{release.Version}", $"{url} answered 404", "Check STIGMER_TEMPORAL_MIRROR, which takes the place of " + TemporalRelease.Origin + ", and temporal.version");
+
+    static string Next(string path) => $"{path}.next";
+
+    static async Task<string> Sha256(string path, CancellationToken cancel)
+    {
+        await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16, FileOptions.Asynchronous | FileOptions.SequentialScan);
+        return Convert.ToHexStringLower(await SHA256.HashDataAsync(file, cancel));
+    }
+
+    /// <summary>Waits until no other process installs.</summary>
+    static async Task<FileStream> Lock(string path, TimeProvider time, CancellationToken cancel)
+    {
+        while (true)
+        {
+            try
+            {
+                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException e) when (IsHeld(e))
+            {
+                // A file lock offers no event that can be cancelled.
+                await Task.Delay(TimeSpan.FromMilliseconds(100), time, cancel);
+            }
+        }
+    }
+
+    /// <summary>EAGAIN on Linux and on macOS, and Windows' sharing violation.</summary>
+    static bool IsHeld(IOException e) => e.HResult is 11 or 35 or unchecked((int)0x80070020);
+}

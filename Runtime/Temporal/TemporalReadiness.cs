@@ -1,0 +1,92 @@
+using Grpc.Core;
+using Grpc.Health.V1;
+using Stigmer.Rpc;
+using Stigmer.Rpc.Temporal;
+
+namespace Stigmer.Runtime.Temporal;
+
+/// <summary>When a Temporal can be used: its API is healthy, the namespace is there, and it says what it is.</summary>
+static class TemporalReadiness
+{
+    /// <summary>One question's time. A server that takes longer is asked again.</summary>
+    static readonly TimeSpan PerQuestion = TimeSpan.FromSeconds(5);
+
+    /// <summary>
+    /// Waits until the Temporal can be used, however long that takes, and answers the server's version. Fails on an answer
+    /// that waiting does not change: a key that is refused, and, unless the server is starting, a namespace that does not exist.
+    /// </summary>
+    /// <param name="starting">The server was started a moment ago: NotFound for the namespace means not yet.</param>
+    /// <param name="notYet">Is told, after each attempt, why it is not ready: what to say when the waiting is given up.</param>
+    public static async Task<string> Wait(
+        TemporalConnection connection, bool starting, TimeProvider time, CancellationToken cancel, Action<string>? notYet = null)
+    {
+        using var channel = Channels.ToTemporal(connection);
+        var health = new Health.HealthClient(channel);
+        var service = new WorkflowService.WorkflowServiceClient(channel);
+        // A starting server offers no event to wait for, and a refused connection costs microseconds.
+        var pause = TimeSpan.FromMilliseconds(10);
+        while (true)
+        {
+            try
+            {
+                if (await IsServing(health, time, cancel))
+                {
+                    await service.DescribeNamespaceAsync(new DescribeNamespaceRequest { Namespace = connection.Namespace }, Options(time, cancel));
+                    return (await service.GetSystemInfoAsync(new GetSystemInfoRequest(), Options(time, cancel))).ServerVersion;
+                }
+                notYet?.Invoke("it answers, and does not serve yet");
+            }
+            catch (RpcException e) when (!cancel.IsCancellationRequested && ChangesByItself(e.StatusCode, starting))
+            {
+                // Asked again below.
+                notYet?.Invoke(e.StatusCode == StatusCode.NotFound ? $"namespace {connection.Namespace} is not there yet" : e.Status.Detail);
+            }
+            catch (RpcException e) when (!cancel.IsCancellationRequested)
+            {
+                throw Refused(connection, e);
+            }
+            catch (RpcException)
+            {
+                throw new OperationCanceledException(cancel);
+            }
+            await Task.Delay(pause, time, cancel);
+            pause = pause < TimeSpan.FromMilliseconds(250) ? pause * 1.5 : pause;
+        }
+    }
+
+    static async Task<bool> IsServing(Health.HealthClient health, TimeProvider time, CancellationToken cancel)
+    {
+        try
+        {
+            var answer = await health.CheckAsync(new HealthCheckRequest { Service = WorkflowService.Descriptor.FullName }, Options(time, cancel));
+            return answer.Status == HealthCheckResponse.Types.ServingStatus.Serving;
+        }
+        catch (RpcException e) when (e.StatusCode == StatusCode.Unimplemented)
+        {
+            // A gateway in front of a cluster need not pass health checks on; the next question tells as much.
+            return true;
+        }
+        catch (RpcException e) when (e.StatusCode == StatusCode.NotFound)
+        {
+            // Its health service is up before the service that it is asked about.
+            return false;
+        }
+    }
+
+    static bool ChangesByItself(StatusCode code, bool starting) => code switch
+    {
+        StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.InvalidArgument or StatusCode.Unimplemented => false,
+        StatusCode.NotFound => starting,
+        _ => true,
+    };
+
+    static Failure Refused(TemporalConnection connection, RpcException e) => e.StatusCode switch
+    {
+        StatusCode.NotFound => new($"Namespace {connection.Namespace} does not exist at {connection.Address}", null, "Set TEMPORAL_NAMESPACE or temporal.namespace to one that does", inner: e),
+        StatusCode.Unauthenticated or StatusCode.PermissionDenied => new(
+            $"Temporal at {connection.Address} refuses us", e.Status.Detail, "Check TEMPORAL_API_KEY and TEMPORAL_NAMESPACE", inner: e),
+        _ => new($"Temporal at {connection.Address} cannot be used", $"{e.StatusCode}: {e.Status.Detail}", "Check that the address is a Temporal's gRPC port", inner: e),
+    };
+
+    static CallOptions Options(TimeProvider time, CancellationToken cancel) => new(deadline: time.GetUtcNow().UtcDateTime + PerQuestion, cancellationToken: cancel);
+}
