@@ -1,0 +1,140 @@
+using System.Collections.Concurrent;
+using System.Net;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+
+namespace Stigmer.Standins;
+
+/// <summary>What a mirror does to the archives it serves; checksums.txt is always right, but for Missing and the HTML page.</summary>
+enum MirrorFault
+{
+    None,
+    WrongHash,
+    HtmlPage,
+    Missing,
+    Error,
+    ErrorOnce,
+    Silent,
+    Stall,
+    Reset,
+    ResetOnce,
+    Redirect,
+    RedirectLoop,
+}
+
+/// <summary>Serves v{V}/{asset} and v{V}/checksums.txt from a folder, on plain HTTP, well or badly.</summary>
+sealed class Mirror : IAsyncDisposable
+{
+    readonly WebApplication app;
+    readonly string folder;
+    readonly CancellationTokenSource ending = new();
+    int broken;
+
+    Mirror(WebApplication app, string folder, MirrorFault fault) => (this.app, this.folder, Fault) = (app, folder, fault);
+
+    /// <summary>The paths asked for, in order.</summary>
+    public ConcurrentQueue<string> Requests { get; } = new();
+
+    /// <summary>May be changed at any time.</summary>
+    public MirrorFault Fault { get; set; }
+
+    /// <summary>For STIGMER_TEMPORAL_MIRROR.</summary>
+    public string Url { get; private set; } = "";
+
+    /// <summary>Completes when a request has come.</summary>
+    public TaskCompletionSource Asked { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary><c>mirror FOLDER [FAULT] [PORT]</c>: prints URL=…, then GET … for each request; ends with its standard input.</summary>
+    public static async Task<int> Run(IReadOnlyList<string> arguments)
+    {
+        var fault = arguments.Count > 1 ? Enum.Parse<MirrorFault>(arguments[1], ignoreCase: true) : MirrorFault.None;
+        await using var mirror = await Start(arguments[0], fault, arguments.Count > 2 ? int.Parse(arguments[2]) : 0, path => Console.WriteLine($"GET {path}"));
+        Console.WriteLine($"URL={mirror.Url}");
+        while (await Console.In.ReadLineAsync() is not null)
+        {
+        }
+        return 0;
+    }
+
+    public static async Task<Mirror> Start(string folder, MirrorFault fault = MirrorFault.None, int port = 0, Action<string>? asked = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port));
+        var app = builder.Build();
+        var mirror = new Mirror(app, folder, fault);
+        app.Run(context =>
+        {
+            asked?.Invoke(context.Request.Path);
+            mirror.Requests.Enqueue(context.Request.Path);
+            mirror.Asked.TrySetResult();
+            return mirror.Answer(context);
+        });
+        await app.StartAsync();
+        mirror.Url = app.Urls.Single();
+        return mirror;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await ending.CancelAsync();
+        await app.DisposeAsync();
+        ending.Dispose();
+    }
+
+    async Task Answer(HttpContext context)
+    {
+        var path = context.Request.Path.Value!;
+        var file = Path.GetFullPath(Path.Combine(folder, path.Replace("/moved/", "/", StringComparison.Ordinal).TrimStart('/')));
+        var isArchive = path.EndsWith(".tar.gz", StringComparison.Ordinal);
+        var fault = isArchive || Fault is MirrorFault.Missing ? Fault : MirrorFault.None;
+        if (fault is MirrorFault.ErrorOnce or MirrorFault.ResetOnce && Interlocked.Exchange(ref broken, 1) == 1) fault = MirrorFault.None;
+        if (fault is MirrorFault.Redirect && path.StartsWith("/moved/", StringComparison.Ordinal)) fault = MirrorFault.None;
+        if (fault is MirrorFault.Missing || !file.StartsWith(Path.GetFullPath(folder), StringComparison.Ordinal) || !File.Exists(file))
+        {
+            context.Response.StatusCode = 404;
+            return;
+        }
+        var bytes = await File.ReadAllBytesAsync(file);
+        switch (fault)
+        {
+            case MirrorFault.Error or MirrorFault.ErrorOnce:
+                context.Response.StatusCode = 503;
+                break;
+            case MirrorFault.HtmlPage:
+                context.Response.ContentType = "text/html";
+                await context.Response.WriteAsync("<!DOCTYPE html><title>Sign in</title>");
+                break;
+            case MirrorFault.Silent:
+                await Forever(context);
+                break;
+            case MirrorFault.Redirect:
+                context.Response.Redirect("/moved" + path);
+                break;
+            case MirrorFault.RedirectLoop:
+                context.Response.Redirect(path + "?again");
+                break;
+            case MirrorFault.Stall or MirrorFault.Reset or MirrorFault.ResetOnce:
+                context.Response.ContentLength = bytes.Length;
+                await context.Response.Body.WriteAsync(bytes.AsMemory(0, bytes.Length / 2));
+                await context.Response.Body.FlushAsync();
+                if (fault is MirrorFault.Stall) await Forever(context);
+                context.Features.GetRequiredFeature<IHttpRequestLifetimeFeature>().Abort();
+                break;
+            default:
+                if (fault is MirrorFault.WrongHash) bytes[^1] ^= 1;
+                context.Response.ContentLength = bytes.Length;
+                await context.Response.Body.WriteAsync(bytes);
+                break;
+        }
+    }
+
+    async Task Forever(HttpContext context)
+    {
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(ending.Token, context.RequestAborted);
+        await Task.Delay(Timeout.Infinite, end.Token).ContinueWith(_ => { }, TaskScheduler.Default);
+    }
+}

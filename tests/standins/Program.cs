@@ -1,0 +1,17 @@
+using Stigmer.Standins;
+
+// What tests put in the place of the world outside, each as a process of its own: stand-ins for Temporal's CLI, for the
+// mirror that it is downloaded from, and for a model server.
+return args switch
+{
+    ["temporal", .. var rest] => await TemporalStandin.Run(rest),
+    ["archives", .. var rest] => TemporalArchives.Run(rest),
+    ["mirror", .. var rest] => await Mirror.Run(rest),
+    _ => Unknown(),
+};
+
+static int Unknown()
+{
+    Console.Error.WriteLine("usage: Stigmer.Standins temporal | archives | mirror …");
+    return 2;
+}
