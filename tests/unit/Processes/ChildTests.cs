@@ -74,7 +74,7 @@ public sealed class ChildTests
     [Fact]
     public async Task A_child_inherits_no_descriptor_but_its_own()
     {
-        var child = Child.Start(Shell("for n in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do [ -e /proc/$$/fd/$n ] && echo $n; done | tr '\\n' ' '") with { Notifies = true, PipeInput = true });
+        var child = Child.Start(Shell("for n in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do [ -e /proc/$$/fd/$n ] && printf '%s ' $n; done") with { Notifies = true, PipeInput = true });
         using var reader = new StreamReader(child.Output);
         Assert.Equal("0 1 2 3 ", await reader.ReadToEndAsync(TestContext.Current.CancellationToken));
     }
