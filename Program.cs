@@ -75,6 +75,7 @@ static class Program
         root.Options.Add(Terminal.NoColorOption);
         root.SetAction(Group.PrintHelp);
         // One line a command, in the order in which a person meets them.
+        root.Subcommands.Add(Group.Create("config", "What is configured, and by what", ConfigShow.Create(), ConfigValidate.Create(), ConfigPath.Create()));
         root.Subcommands.Add(Commands.Version.Create());
         root.Subcommands.Add(Help.Create());
         return root;

@@ -97,7 +97,7 @@ sealed partial class Cascade(Func<string, string?> environment, ConfigFile file,
         const string remedy = "Correct it; `stigmer config validate` checks without starting anything";
         throw problems.Count == 1
             ? new Failure(problems[0], null, remedy, ExitCode.Usage)
-            : new Failure($"The configuration has {problems.Count} errors", string.Join('\n', problems.Prepend("")), remedy, ExitCode.Usage);
+            : new Failure($"The configuration has {problems.Count} errors", string.Join('\n', problems), remedy, ExitCode.Usage);
     }
 
     // --- one value ---

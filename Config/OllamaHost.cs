@@ -18,6 +18,7 @@ static class OllamaHost
     {
         warning = null;
         var rest = text.Trim(' ', '\t', '\r', '\n', '"', '\'');
+        if (rest.Contains('@', StringComparison.Ordinal)) return null;
         var (scheme, port) = ("http", DefaultPort);
         if (rest.IndexOf("://", StringComparison.Ordinal) is var colon and >= 0)
         {
@@ -41,7 +42,7 @@ static class OllamaHost
     static (string Host, string? Port) Split(string text)
     {
         // An IPv6 address without brackets has no port.
-        if (IPAddress.TryParse(text, out _) || text.EndsWith(']')) return (text, null);
+        if (text.EndsWith(']') || (!text.StartsWith('[') && IPAddress.TryParse(text, out _))) return (text, null);
         var colon = text.LastIndexOf(':');
         return colon < 0 ? (text, null) : (text[..colon], text[(colon + 1)..]);
     }

@@ -5,7 +5,7 @@ static class Paths
 {
     /// <summary>An absolute path: <c>~</c> and <c>~/…</c> begin in the user's home, a relative one in a folder.</summary>
     /// <param name="text">As written.</param>
-    /// <param name="folder">Where a relative path begins; null: where the process runs.</param>
+    /// <param name="folder">Where a relative path begins; null or empty: where the process runs.</param>
     /// <param name="environment">For HOME.</param>
     public static string Absolute(string text, string? folder, Func<string, string?> environment)
     {
@@ -13,7 +13,7 @@ static class Paths
         {
             text = UserHome(environment) is { Length: > 0 } home ? Path.Join(home, text.AsSpan(Math.Min(2, text.Length))) : text;
         }
-        return Path.GetFullPath(text, Path.GetFullPath(folder ?? "."));
+        return Path.GetFullPath(text, Path.GetFullPath(string.IsNullOrEmpty(folder) ? "." : folder));
     }
 
     /// <summary>The user's home: HOME, else what the system says; empty where neither knows.</summary>

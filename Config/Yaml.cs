@@ -41,8 +41,6 @@ sealed record YamlEntry(YamlScalar Key, YamlNode Value);
 /// </summary>
 static class Yaml
 {
-    const int MaxDepth = 64;
-
     /// <summary>Reads a document.</summary>
     /// <param name="text">The file's text.</param>
     /// <param name="refuse">Is told what is wrong and where, once for each.</param>
@@ -92,6 +90,7 @@ static class Yaml
 
     sealed class Reader(string text, int skipped, Action<Place, string> refuse)
     {
+        // The parser bounds the depth of nesting, and with it the recursion here.
         readonly IParser parser = Parser.CreateParser(new StringReader(text));
 
         public YamlNode? Document()
@@ -103,16 +102,15 @@ static class Yaml
                 if (parser.Current is not DocumentStart start) continue;
                 if (++documents == 2) refuse(At(start.Start), "a second document begins here: there must be one");
                 parser.MoveNext();
-                var node = Node(0);
+                var node = Node();
                 if (documents == 1) root = node;
             }
             return root is YamlScalar { IsNull: true } ? null : root;
         }
 
-        YamlNode Node(int depth)
+        YamlNode Node()
         {
             var at = parser.Current!;
-            if (depth > MaxDepth) throw new SyntaxErrorException(at.Start, at.End, "This is nested too deeply");
             if (at is NodeEvent { Tag: { Length: > 0 } tag }) refuse(At(at.Start), $"the tag {ValueKind.Quote(tag)} is not understood: write the value alone");
             switch (at)
             {
@@ -123,22 +121,22 @@ static class Yaml
                     return new YamlScalar("", false, At(at.Start), Source(at.Start, at.End));
                 case SequenceStart:
                     var items = new List<YamlNode>();
-                    while (parser.MoveNext() && parser.Current is not SequenceEnd) items.Add(Node(depth + 1));
+                    while (parser.MoveNext() && parser.Current is not SequenceEnd) items.Add(Node());
                     return new YamlList(items, At(at.Start), Source(at.Start, parser.Current!.End));
                 default:
-                    var entries = Entries(depth);
+                    var entries = Entries();
                     return new YamlMapping(entries, At(at.Start), Source(at.Start, parser.Current!.End));
             }
         }
 
-        List<YamlEntry> Entries(int depth)
+        List<YamlEntry> Entries()
         {
             var entries = new List<YamlEntry>();
             while (parser.MoveNext() && parser.Current is not MappingEnd)
             {
-                var key = Node(depth + 1);
+                var key = Node();
                 parser.MoveNext();
-                var value = Node(depth + 1);
+                var value = Node();
                 if (key is not YamlScalar name) refuse(key.At, "a key must be a single word");
                 else if (entries.Find(entry => entry.Key.Text == name.Text) is { } first)
                 {
