@@ -76,6 +76,7 @@ static class Program
         root.SetAction(Group.PrintHelp);
         // One line a command, in the order in which a person meets them.
         root.Subcommands.Add(Group.Create("config", "What is configured, and by what", ConfigShow.Create(), ConfigValidate.Create(), ConfigPath.Create()));
+        root.Subcommands.Add(AgentRunner.Create());
         root.Subcommands.Add(Commands.Version.Create());
         root.Subcommands.Add(Help.Create());
         return root;
