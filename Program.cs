@@ -41,9 +41,9 @@ static class Program
         try
         {
             if (WantsHelp(parsed)) return Group.PrintHelp(parsed);
-            if (Usage.Check(parsed, args) is { } wrong) throw wrong;
-            var path = Usage.PathOf(parsed.CommandResult.Command);
-            if (parsed.GetValue(Terminal.JsonOption) && WithoutJson.Contains(path)) throw Usage.Error($"`stigmer {path}` has no --json", path);
+            if (WrongUsage.Check(parsed, args) is { } wrong) throw wrong;
+            var path = WrongUsage.PathOf(parsed.CommandResult.Command);
+            if (parsed.GetValue(Terminal.JsonOption) && WithoutJson.Contains(path)) throw WrongUsage.Error($"`stigmer {path}` has no --json", path);
             if (parsed.Action is AsynchronousCommandLineAction) signals.Listen();
             return await parsed.InvokeAsync(parsed.InvocationConfiguration, signals.Cancel);
         }
@@ -75,8 +75,9 @@ static class Program
         root.Options.Add(Terminal.NoColorOption);
         root.SetAction(Group.PrintHelp);
         // One line a command, in the order in which a person meets them.
+        root.Subcommands.Add(RunCommand.Create());
+        root.Subcommands.Add(Runs.Create());
         root.Subcommands.Add(Group.Create("config", "What is configured, and by what", ConfigShow.Create(), ConfigValidate.Create(), ConfigPath.Create()));
-        root.Subcommands.Add(AgentRunner.Create());
         root.Subcommands.Add(Commands.Version.Create());
         root.Subcommands.Add(Help.Create());
         return root;
@@ -94,7 +95,7 @@ static class Program
         if (json)
         {
             var document = new ErrorDocument(
-                Streaming.Contains(Usage.PathOf(parsed.CommandResult.Command)) ? "error" : null,
+                Streaming.Contains(WrongUsage.PathOf(parsed.CommandResult.Command)) ? "error" : null,
                 new ErrorParts(failure.What, failure.Why, failure.Remedy));
             terminal.Document(document, ErrorJson.Default.ErrorDocument);
         }

@@ -20,9 +20,9 @@ static class Help
         foreach (var name in names)
         {
             var next = command.Subcommands.FirstOrDefault(s => s.Name == name && !s.Hidden);
-            command = next ?? throw Usage.UnknownCommand(command, name);
+            command = next ?? throw WrongUsage.UnknownCommand(command, name);
         }
-        var path = Usage.PathOf(command);
+        var path = WrongUsage.PathOf(command);
         var asked = parsed.RootCommandResult.Command.Parse(path.Length == 0 ? [] : path.Split(' '));
         asked.InvocationConfiguration.Output = parsed.InvocationConfiguration.Output;
         return Group.PrintHelp(asked);

@@ -46,6 +46,36 @@ public class CommandLineTests
         Assert.Matches("^(✗|error) ", error);
     }
 
+    [Theory]
+    [InlineData("There is nothing to ask")]
+    [InlineData("would send the word \"list\" to a model", "list")]
+    [InlineData("`stigmer run` has no option --bogus", "hi", "--bogus")]
+    [InlineData("Did you mean --workspace?", "hi", "--worksapce", "/")]
+    [InlineData("There is no provider \"olama\"", "hi", "--provider", "olama")]
+    [InlineData("Runs with Anthropic are not possible yet", "hi", "--provider", "anthropic")]
+    [InlineData("Runs with OpenAI are not possible yet", "hi", "--provider", "OpenAI")]
+    [InlineData("--max-steps is at least 1", "hi", "--max-steps", "0")]
+    [InlineData("\"soon\" is no duration for --timeout", "hi", "--timeout", "soon")]
+    [InlineData("/nowhere does not exist", "hi", "--workspace", "/nowhere")]
+    [InlineData("--detach takes no value", "hi", "--detach=yes")]
+    public async Task A_run_that_cannot_begin_is_wrong_usage(string said, params string[] args)
+    {
+        var (code, output, error) = await Stigmer(["run", .. args]);
+        Assert.Equal((ExitCode.Usage, ""), (code, output));
+        Assert.Contains(said, error);
+    }
+
+    [Fact]
+    public async Task A_failure_of_a_command_that_streams_is_an_event()
+    {
+        var (code, output, _) = await Stigmer("run", "--json", "list");
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.StartsWith("{\"type\":\"error\",\"error\":{\"what\":", output);
+    }
+
+    [Fact]
+    public async Task A_bare_group_prints_its_help() => Assert.Equal(await Stigmer("runs", "--help"), await Stigmer("runs"));
+
     [Fact]
     public async Task Wrong_usage_with_json_is_an_error_document()
     {

@@ -1,0 +1,52 @@
+namespace Stigmer.Commands;
+
+/// <summary>What the words of <c>stigmer run PROMPT…</c> mean.</summary>
+/// <param name="Text">The words, joined by spaces.</param>
+/// <param name="ReadsStdin">Standard input takes the place of the last word, which was -.</param>
+sealed record Prompt(string Text, bool ReadsStdin)
+{
+    // What a person types who thinks of `stigmer runs`.
+    static readonly (string Typed, string Meant)[] Verbs =
+        [("list", "list"), ("get", "get"), ("view", "get"), ("watch", "watch"), ("cancel", "cancel"), ("resume", "resume")];
+
+    /// <summary>
+    /// Reads the words. Fails with exit code 2 where there are none, where one before <c>--</c> looks like an option, and
+    /// where they are exactly a verb of <c>stigmer runs</c>.
+    /// </summary>
+    /// <param name="words">All of them, in order.</param>
+    /// <param name="literal">How many of them, at the end, follow <c>--</c>: they are taken as they are.</param>
+    /// <param name="unknownOption">The failure for a word that looks like an option.</param>
+    public static Prompt Parse(IReadOnlyList<string> words, int literal, Func<string, Failure> unknownOption)
+    {
+        var free = words.Count - literal;
+        foreach (var word in words.Take(free))
+        {
+            if (word.StartsWith('-') && word.Length > 1) throw unknownOption(word);
+        }
+        if (words.Count == 1 && free == 1)
+        {
+            foreach (var (typed, meant) in Verbs)
+            {
+                if (words[0] != typed) continue;
+                throw new Failure(
+                    $"`stigmer run {typed}` would send the word \"{typed}\" to a model", null,
+                    $"Did you mean `stigmer runs {meant}`? As a prompt: `stigmer run -- {typed}`", ExitCode.Usage);
+            }
+        }
+        var readsStdin = literal == 0 && free > 0 && words[^1] == "-";
+        var text = string.Join(' ', readsStdin ? words.Take(free - 1) : words);
+        return readsStdin || !string.IsNullOrWhiteSpace(text) ? new Prompt(text, readsStdin) : throw Missing("no PROMPT was given");
+    }
+
+    /// <summary>The whole prompt. Fails with exit code 2 where standard input was asked for and nothing is in it either.</summary>
+    public async Task<string> Complete(TextReader stdin, CancellationToken cancel)
+    {
+        if (!ReadsStdin) return Text;
+        var read = (await stdin.ReadToEndAsync(cancel)).TrimEnd('\r', '\n');
+        var whole = Text.Length == 0 ? read : $"{Text} {read}";
+        return string.IsNullOrWhiteSpace(whole) ? throw Missing("standard input is empty") : whole;
+    }
+
+    static Failure Missing(string why) =>
+        new("There is nothing to ask", why, "For example: stigmer run \"Which files here are larger than 1 MB?\"", ExitCode.Usage);
+}

@@ -1,0 +1,137 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Stigmer.Rpc.V1;
+
+namespace Stigmer.Commands;
+
+/// <summary>The JSON of <c>run</c> and <c>runs</c>: names and fields are a contract with scripts.</summary>
+static class RunDocuments
+{
+    /// <summary>completed, timed_out, …: a status as scripts and tables know it.</summary>
+    public static string Name(RunStatus status) => status switch
+    {
+        RunStatus.Queued => "queued",
+        RunStatus.Running => "running",
+        RunStatus.Waiting => "waiting",
+        RunStatus.Completed => "completed",
+        RunStatus.Failed => "failed",
+        RunStatus.Cancelled => "cancelled",
+        RunStatus.TimedOut => "timed_out",
+        RunStatus.LimitReached => "limit_reached",
+        _ => "unknown",
+    };
+
+    /// <summary>The run is over (until somebody resumes it).</summary>
+    public static bool HasEnded(RunStatus status) =>
+        status is RunStatus.Completed or RunStatus.Failed or RunStatus.Cancelled or RunStatus.TimedOut or RunStatus.LimitReached;
+
+    /// <summary>A run in <c>runs list</c>.</summary>
+    public static RunDocument Of(Run run) => new(
+        run.Id, run.Agent, Name(run.Status), run.Prompt, Time(run.StartedAt), Time(run.EndedAt), run.Steps, UsageOf(run.Usage), OrNull(run.Engine));
+
+    /// <summary><c>runs get</c>.</summary>
+    public static RunDetails Of(Run run, IReadOnlyList<TranscriptEntry> transcript)
+    {
+        var steps = new List<TranscriptDocument>();
+        foreach (var entry in transcript)
+        {
+            switch (entry.BodyCase)
+            {
+                case TranscriptEntry.BodyOneofCase.User:
+                    steps.Add(new TranscriptDocument(entry.Turn, entry.Step, "user", entry.User.Text, [], []));
+                    break;
+                case TranscriptEntry.BodyOneofCase.Answer:
+                    var calls = entry.Answer.Calls.Select(c => new CallDocument(c.Id, c.Name, Arguments(c.Arguments))).ToList();
+                    steps.Add(new TranscriptDocument(entry.Turn, entry.Step, "assistant", entry.Answer.Text, calls, []));
+                    break;
+                case TranscriptEntry.BodyOneofCase.Result:
+                    var asked = steps.FindLast(s => s.Turn == entry.Turn && s.Step == entry.Step && s.Role == "assistant");
+                    asked?.Results.Add(new ResultDocument(entry.Result.CallId, entry.Result.Ok, entry.Result.Text));
+                    break;
+                default:
+                    break;
+            }
+        }
+        return new RunDetails(
+            run.Id, run.Agent, Name(run.Status), run.Prompt, Time(run.StartedAt), Time(run.EndedAt), run.Steps, UsageOf(run.Usage), OrNull(run.Engine),
+            steps, OrNull(run.WaitingFor), ErrorOf(run), OrNull(run.Limit), OrNull(run.Output));
+    }
+
+    /// <summary>Tokens.</summary>
+    public static UsageDocument UsageOf(Usage? usage) => new(usage?.InputTokens ?? 0, usage?.OutputTokens ?? 0);
+
+    /// <summary>Why it failed; null where it did not.</summary>
+    public static ErrorParts? ErrorOf(Run run) =>
+        run.Error is { What.Length: > 0 } error ? new ErrorParts(error.What, OrNull(error.Why), OrNull(error.Remedy)) : null;
+
+    /// <summary>A call's arguments as the object that they are, or as the string that the model wrote in its place.</summary>
+    public static JsonElement Arguments(string text)
+    {
+        if (text.Length > 0)
+        {
+            try
+            {
+                using var document = JsonDocument.Parse(text);
+                if (document.RootElement.ValueKind == JsonValueKind.Object) return document.RootElement.Clone();
+            }
+            catch (JsonException)
+            {
+                // The model wrote something else: shown as it is.
+            }
+            return JsonSerializer.SerializeToElement(text, RunJson.Default.String);
+        }
+        using var empty = JsonDocument.Parse("{}");
+        return empty.RootElement.Clone();
+    }
+
+    /// <summary>Null for the empty string, which is how protobuf says "not there".</summary>
+    public static string? OrNull(string text) => text.Length == 0 ? null : text;
+
+    /// <summary>Unix milliseconds as 2026-01-19T08:00:00Z; null for 0.</summary>
+    public static string? Time(long milliseconds) =>
+        milliseconds == 0 ? null : DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+}
+
+sealed record UsageDocument(long InputTokens, long OutputTokens);
+
+sealed record RunDocument(
+    string Id, string Agent, string Status, string Prompt, string? StartedAt, string? EndedAt, int Steps, UsageDocument Usage, string? Engine);
+
+sealed record RunsDocument(IReadOnlyList<RunDocument> Runs);
+
+sealed record RunDetails(
+    string Id, string Agent, string Status, string Prompt, string? StartedAt, string? EndedAt, int Steps, UsageDocument Usage, string? Engine,
+    IReadOnlyList<TranscriptDocument> Transcript, string? WaitingFor, ErrorParts? Error, string? Limit, string? Output);
+
+sealed record TranscriptDocument(int Turn, int Step, string Role, string Text, IReadOnlyList<CallDocument> Calls, List<ResultDocument> Results);
+
+sealed record CallDocument(string Id, string Name, JsonElement Arguments);
+
+sealed record ResultDocument(string Id, bool Ok, string Text);
+
+// The events of `run --json`, one a line.
+sealed record RunEvent(string Type, string Id, string Agent);
+
+sealed record TextEvent(string Type, int Step, string Text);
+
+sealed record CallEvent(string Type, int Step, string Id, string Name, JsonElement Arguments);
+
+sealed record ResultEvent(string Type, int Step, string Id, bool Ok, string Text);
+
+sealed record RetryEvent(string Type, int Step, string Why);
+
+sealed record DoneEvent(string Type, string Status, string Output, int Steps, UsageDocument Usage, ErrorParts? Error, string? Limit);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(RunsDocument))]
+[JsonSerializable(typeof(RunDocument))]
+[JsonSerializable(typeof(RunDetails))]
+[JsonSerializable(typeof(RunEvent))]
+[JsonSerializable(typeof(TextEvent))]
+[JsonSerializable(typeof(CallEvent))]
+[JsonSerializable(typeof(ResultEvent))]
+[JsonSerializable(typeof(RetryEvent))]
+[JsonSerializable(typeof(DoneEvent))]
+[JsonSerializable(typeof(string))]
+sealed partial class RunJson : JsonSerializerContext;

@@ -1,0 +1,183 @@
+using System.Text;
+using Grpc.Core;
+using Stigmer.Rpc.V1;
+
+namespace Stigmer.Commands;
+
+/// <summary>
+/// Follows a run to its end, over any number of connections: what was told once is not told again, and no piece of text is
+/// lost or doubled. One object follows one run.
+/// </summary>
+sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
+{
+    readonly HashSet<(int Turn, int Step, int Slot)> told = [];
+    readonly Dictionary<(int Turn, int Step, int Slot), ToolCall> calls = [];
+
+    // The last whole answer: everything before it was told. Results of its calls may come in any order.
+    (int Turn, int Step) answered;
+
+    // The step whose text streams: what was shown of it, and what this connection has sent of it.
+    (int Turn, int Step) streaming;
+    readonly StringBuilder shown = new();
+    readonly StringBuilder sent = new();
+
+    // What this connection sends continues what was shown. Not so at first on a second connection, which may begin the step's
+    // text again, or in its middle.
+    bool aligned = true;
+    bool begun;
+    string waitingFor = "";
+
+    /// <summary>What a person has seen before: the transcript of a run that is taken up again.</summary>
+    public void Skip(IEnumerable<TranscriptEntry> seen)
+    {
+        foreach (var entry in seen)
+        {
+            told.Add(Place(entry));
+            if (entry.BodyCase == TranscriptEntry.BodyOneofCase.Answer) Remember(entry);
+        }
+    }
+
+    /// <summary>
+    /// Follows until the run has ended and returns how, or throws where it cannot be known: the server is gone for longer than
+    /// <see cref="ServerLink"/> waits, or does not know the run. Cancelling stops only the watching; follow again goes on.
+    /// </summary>
+    public async Task<Run> Follow(string run, CancellationToken cancel)
+    {
+        var patience = link.BePatient();
+        while (true)
+        {
+            try
+            {
+                var client = await link.Connect(cancel);
+                var request = new WatchRunRequest { Run = run, AfterTurn = answered.Turn, AfterStep = answered.Step };
+                using var call = client.WatchRun(request, cancellationToken: cancel);
+                sent.Clear();
+                aligned = shown.Length == 0;
+                while (await call.ResponseStream.MoveNext(cancel))
+                {
+                    var response = call.ResponseStream.Current;
+                    if (response.EventCase != WatchRunResponse.EventOneofCase.Run) patience.Renew();
+                    if (response.EventCase == WatchRunResponse.EventOneofCase.Done) return response.Done;
+                    Take(response);
+                }
+                // A server that stops ends its streams.
+                await patience.Wait(null, cancel);
+            }
+            catch (RpcException e) when (e.StatusCode == StatusCode.Cancelled && cancel.IsCancellationRequested)
+            {
+                throw new OperationCanceledException("No longer watched", e, cancel);
+            }
+            catch (Exception e) when (ServerLink.MayPass(e))
+            {
+                if (patience.First && terminal.Verbose) terminal.FaintNote("  lost stigmer-server, trying again");
+                await patience.Wait(e, cancel);
+            }
+        }
+    }
+
+    void Take(WatchRunResponse response)
+    {
+        switch (response.EventCase)
+        {
+            case WatchRunResponse.EventOneofCase.Run:
+                if (!begun) output.Begin(response.Run.Id, response.Run.Agent);
+                begun = true;
+                TakeWaiting(response.Run);
+                break;
+            case WatchRunResponse.EventOneofCase.Entry:
+                TakeEntry(response.Entry);
+                break;
+            case WatchRunResponse.EventOneofCase.Text:
+                TakeText((response.Text.Turn, response.Text.Step), response.Text.Text);
+                break;
+            case WatchRunResponse.EventOneofCase.Retry:
+                TakeRetry((response.Retry.Turn, response.Retry.Step), response.Retry.Why);
+                break;
+            case WatchRunResponse.EventOneofCase.Changed:
+                TakeWaiting(response.Changed);
+                break;
+            default:
+                // An event that a newer server knows.
+                break;
+        }
+    }
+
+    void TakeEntry(TranscriptEntry entry)
+    {
+        switch (entry.BodyCase)
+        {
+            case TranscriptEntry.BodyOneofCase.Answer when told.Add(Place(entry)):
+                var step = (entry.Turn, entry.Step);
+                var text = entry.Answer.Text;
+                if (streaming == step && shown.Length > 0)
+                {
+                    if (text.StartsWith(shown.ToString(), StringComparison.Ordinal)) text = text[shown.Length..];
+                    else output.Retry(entry.Step, "the answer is not the one that was shown");
+                }
+                if (text.Length > 0) output.Text(entry.Step, text);
+                Begin((0, 0));
+                Remember(entry);
+                output.Answer(entry.Step, entry.Answer);
+                break;
+            case TranscriptEntry.BodyOneofCase.Result when told.Add(Place(entry)):
+                output.Result(entry.Step, calls.GetValueOrDefault(Place(entry)), entry.Result);
+                break;
+            default:
+                // What the person said is not told to the person again.
+                break;
+        }
+    }
+
+    void TakeText((int Turn, int Step) step, string text)
+    {
+        if (step.CompareTo(answered) <= 0) return;
+        if (step != streaming) Begin(step);
+        sent.Append(text);
+        if (aligned)
+        {
+            shown.Append(text);
+            output.Text(step.Step, text);
+            return;
+        }
+        // A connection that begins the text again catches up with what was shown; one that began in the middle stays silent,
+        // and the whole answer brings the rest.
+        if (sent.Length < shown.Length) return;
+        var all = sent.ToString();
+        var before = shown.ToString();
+        if (!all.StartsWith(before, StringComparison.Ordinal)) return;
+        aligned = true;
+        if (all.Length == before.Length) return;
+        shown.Append(all, before.Length, all.Length - before.Length);
+        output.Text(step.Step, all[before.Length..]);
+    }
+
+    void TakeRetry((int Turn, int Step) step, string why)
+    {
+        if (step.CompareTo(answered) <= 0) return;
+        Begin(step);
+        output.Retry(step.Step, why);
+    }
+
+    void TakeWaiting(Run run)
+    {
+        if (run.WaitingFor == waitingFor) return;
+        waitingFor = run.WaitingFor;
+        if (waitingFor.Length > 0 && !RunDocuments.HasEnded(run.Status)) output.Waiting(waitingFor);
+    }
+
+    void Begin((int Turn, int Step) step)
+    {
+        streaming = step;
+        shown.Clear();
+        sent.Clear();
+        aligned = true;
+    }
+
+    void Remember(TranscriptEntry entry)
+    {
+        if ((entry.Turn, entry.Step).CompareTo(answered) > 0) answered = (entry.Turn, entry.Step);
+        foreach (var call in entry.Answer.Calls) calls[(entry.Turn, entry.Step, call.Slot)] = call;
+    }
+
+    static (int, int, int) Place(TranscriptEntry entry) => (entry.Turn, entry.Step, entry.Slot);
+}

@@ -1,0 +1,115 @@
+using Grpc.Core;
+using Grpc.Net.Client;
+using Stigmer.Config;
+using Stigmer.Rpc;
+using Stigmer.Rpc.V1;
+
+namespace Stigmer.Commands;
+
+/// <summary>Where a stigmer-server is and what opens it.</summary>
+sealed record ServerAddress(HostPort Endpoint, Secret Token, TemporalTls? Tls = null);
+
+/// <summary>
+/// The way to stigmer-server for one command. A server that restarts may come back elsewhere, so each connection asks anew
+/// where it is.
+/// </summary>
+/// <param name="locate">Where the server is now; fails with exit code 3 where there is none.</param>
+/// <param name="time">For waiting between attempts.</param>
+/// <param name="elsewhere">The server is none of this machine's stack.</param>
+sealed class ServerLink(Func<CancellationToken, Task<ServerAddress>> locate, TimeProvider time, bool elsewhere = false) : IDisposable
+{
+    // How long a server that is away is waited for: a restart of the stack takes seconds; with a daemon that is up again, or
+    // with a server elsewhere, longer.
+    static readonly TimeSpan WaitForStack = TimeSpan.FromSeconds(10), WaitForServer = TimeSpan.FromSeconds(60);
+    static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1), FirstPause = TimeSpan.FromMilliseconds(50);
+
+    ServerAddress? connected;
+    GrpcChannel? channel;
+
+    /// <summary>The server is none of this machine's stack: it knows no folder of this machine.</summary>
+    public bool IsElsewhere => elsewhere;
+
+    /// <summary>A client of the server that is there now. Connects at the first call.</summary>
+    public async Task<RunService.RunServiceClient> Connect(CancellationToken cancel)
+    {
+        var address = await locate(cancel);
+        if (channel is null || address != connected)
+        {
+            channel?.Dispose();
+            channel = Channels.ToServer(address.Endpoint, address.Token.Reveal(), address.Tls);
+            connected = address;
+        }
+        return new RunService.RunServiceClient(channel);
+    }
+
+    /// <summary>
+    /// Makes a call, again and again while the server is away (not for longer than a restart takes): the request must be one
+    /// that may be repeated, as all of RunService's are.
+    /// </summary>
+    public async Task<T> Call<T>(Func<RunService.RunServiceClient, CallOptions, Task<T>> call, CancellationToken cancel)
+    {
+        var patience = BePatient();
+        while (true)
+        {
+            try
+            {
+                var client = await Connect(cancel);
+                return await call(client, new CallOptions(deadline: time.GetUtcNow().UtcDateTime.AddSeconds(30), cancellationToken: cancel));
+            }
+            catch (RpcException e) when (e.StatusCode == StatusCode.Cancelled && cancel.IsCancellationRequested)
+            {
+                throw new OperationCanceledException("Given up", e, cancel);
+            }
+            catch (RpcException e) when (e.StatusCode == StatusCode.Unavailable)
+            {
+                await patience.Wait(e, cancel);
+            }
+        }
+    }
+
+    /// <summary>A new measure of how long to wait for a server that is away.</summary>
+    public Patience BePatient() => new(time);
+
+    /// <summary>The server, the way to it, or the stack may be there again in a moment.</summary>
+    public static bool MayPass(Exception e) => e switch
+    {
+        Failure failure => failure.ExitCode == ExitCode.NotRunning,
+        RpcException rpc => rpc.StatusCode is StatusCode.Unavailable or StatusCode.Internal or StatusCode.Cancelled or StatusCode.Aborted
+            or StatusCode.Unknown or StatusCode.ResourceExhausted or StatusCode.DeadlineExceeded,
+        _ => false,
+    };
+
+    /// <inheritdoc/>
+    public void Dispose() => channel?.Dispose();
+
+    /// <summary>Waits longer and longer between attempts, and no more after a bound.</summary>
+    public sealed class Patience(TimeProvider time)
+    {
+        long? since;
+        TimeSpan pause;
+
+        /// <summary>Nothing has failed since the last news.</summary>
+        public bool First => since is null;
+
+        /// <summary>There was news: whatever fails next fails for the first time.</summary>
+        public void Renew() => since = null;
+
+        /// <summary>Waits until the next attempt is due, or throws what failed (null: a stream that ended without an end).</summary>
+        public async Task Wait(Exception? failed, CancellationToken cancel)
+        {
+            if (since is null)
+            {
+                since = time.GetTimestamp();
+                pause = FirstPause;
+            }
+            var bound = failed is Failure ? WaitForStack : WaitForServer;
+            if (time.GetElapsedTime(since.Value) >= bound)
+            {
+                if (failed is null) throw new Failure("stigmer-server ends every watch of this run without saying why", null, "`stigmer local logs stigmer-server` says more");
+                System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failed);
+            }
+            await Task.Delay(pause, time, cancel);
+            pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
+        }
+    }
+}

@@ -1,0 +1,81 @@
+using Stigmer.Commands;
+using Stigmer.Rpc.V1;
+
+namespace Stigmer.Tests.Commands;
+
+public class RunsTests
+{
+    static readonly Run Finished = new()
+    {
+        Id = "0123456789abcdef0123456789abcdef", Agent = "assistant", Status = RunStatus.TimedOut, Prompt = "What?\nNow", StartedAt = 1768809600000,
+        EndedAt = 1768809601500, Steps = 2, Usage = new Usage { InputTokens = 10, OutputTokens = 3 }, Engine = "embedded",
+    };
+
+    [Fact]
+    public async Task The_list_is_one_document()
+    {
+        await using var server = await ScriptedServer.Start();
+        server.Run = Finished;
+        var screen = new Screen(json: true);
+        using var link = server.Link();
+        await RunsList.List(link, new ListRunsRequest(), screen.Terminal, TestContext.Current.CancellationToken);
+        Assert.Equal(
+            """{"runs":[{"id":"0123456789abcdef0123456789abcdef","agent":"assistant","status":"timed_out","prompt":"What?\nNow","startedAt":"2026-01-19T08:00:00Z","endedAt":"2026-01-19T08:00:01Z","steps":2,"usage":{"inputTokens":10,"outputTokens":3},"engine":"embedded"}]}""" + "\n",
+            screen.Out);
+    }
+
+    [Fact]
+    public async Task What_is_not_known_is_null_and_not_absent()
+    {
+        await using var server = await ScriptedServer.Start();
+        server.Run = new Run { Id = Finished.Id, Agent = "assistant", Status = RunStatus.Queued, Prompt = "p" };
+        server.Transcript.AddRange(
+        [
+            Say.Prompt("p").Entry, Say.Answer(1, "Look", Say.Call(1, "workspace.read", "no json")).Entry, Say.Result(1, 1, "gone", ok: false).Entry,
+        ]);
+        var screen = new Screen(json: true);
+        using var link = server.Link();
+        await RunsGet.Get(link, "last", screen.Terminal, TestContext.Current.CancellationToken);
+        Assert.Equal(
+            """{"id":"0123456789abcdef0123456789abcdef","agent":"assistant","status":"queued","prompt":"p","startedAt":null,"endedAt":null,"steps":0,"usage":{"inputTokens":0,"outputTokens":0},"engine":null,"transcript":[{"turn":1,"step":1,"role":"user","text":"p","calls":[],"results":[]},{"turn":1,"step":1,"role":"assistant","text":"Look","calls":[{"id":"c1","name":"workspace.read","arguments":"no json"}],"results":[{"id":"c1","ok":false,"text":"gone"}]}],"waitingFor":null,"error":null,"limit":null,"output":null}""" + "\n",
+            screen.Out);
+    }
+
+    [Fact]
+    public async Task A_person_sees_a_table_and_a_transcript()
+    {
+        await using var server = await ScriptedServer.Start();
+        server.Run = Finished;
+        server.Transcript.AddRange([Say.Prompt("What?\nNow").Entry, Say.Answer(1, "A file", Say.Call(1, "workspace.list", "{}")).Entry, Say.Result(1, 1, "a").Entry]);
+        using var link = server.Link();
+
+        var table = new Screen(outIsTerminal: true);
+        await RunsList.List(link, new ListRunsRequest(), table.Terminal, TestContext.Current.CancellationToken);
+        Assert.Matches("^ID            STATUS         STARTED           STEPS  PROMPT\n0123456789ab  timed_out      2026-01-1. ..:..      2  What\\? Now\n$", table.Out);
+
+        var transcript = new Screen(outIsTerminal: true);
+        await RunsGet.Get(link, "last", transcript.Terminal, TestContext.Current.CancellationToken);
+        Assert.EndsWith("\n\n> What?\n> Now\n\nA file\n  workspace.list {}: ok\n", transcript.Out);
+    }
+
+    [Fact]
+    public async Task Cancelling_names_the_run_by_its_whole_id()
+    {
+        await using var server = await ScriptedServer.Start();
+        var screen = new Screen();
+        using var link = server.Link();
+        Assert.Equal(ExitCode.Done, await RunsCancel.Cancel(link, "last", screen.Terminal, TestContext.Current.CancellationToken));
+        Assert.Equal(server.Run.Id, server.Requests.OfType<CancelRunRequest>().Single().Run);
+    }
+
+    [Theory]
+    [InlineData("LAST", "last")]
+    [InlineData("0AbC", "0abc")]
+    public void An_id_is_taken_in_any_case(string typed, string id) => Assert.Equal(id, Runs.Id(typed));
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("latest")]
+    [InlineData("0123456789abcdef0123456789abcdef0")]
+    public void What_cannot_be_an_id_is_an_unknown_run(string typed) => Assert.Equal(ExitCode.Failed, Assert.Throws<Failure>(() => Runs.Id(typed)).ExitCode);
+}
