@@ -41,6 +41,9 @@ sealed class ToolNames
     public string ToAgent(string wireName) =>
         toAgent.GetValueOrDefault(wireName) ?? (toWire.ContainsKey(wireName) ? wireName : toAgent.GetValueOrDefault(Sanitised(wireName)) ?? wireName);
 
+    /// <summary>Whether an agent's name is among the mapped ones.</summary>
+    public bool IsOffered(string agentName) => toWire.ContainsKey(agentName);
+
     static string Sanitised(string name)
     {
         var length = Math.Min(name.Length, MaxLength);

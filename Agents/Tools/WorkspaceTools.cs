@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace Stigmer.Agents.Tools;
 
 /// <summary>The built-in read-only tools, confined to a run's workspace.</summary>
@@ -13,7 +15,52 @@ static class WorkspaceTools
     public const string Search = "workspace.search";
 
     /// <summary>What is offered to a model.</summary>
-    public static IReadOnlyList<ToolDeclaration> All { get; } = [];
+    public static IReadOnlyList<ToolDeclaration> All { get; } =
+    [
+        new ToolDeclaration(
+            List,
+            "Lists the files and folders of the workspace, with each file's size in bytes. Use it to find files by name or by size.",
+            Schema("""
+                {
+                  "type": "object",
+                  "properties": {
+                    "path": { "type": "string", "description": "The folder, relative to the workspace; default: the workspace itself" },
+                    "recursive": { "type": "boolean", "description": "Also what is in its folders; default: false" },
+                    "files": { "type": "string", "description": "Only files whose name matches, such as *.cs" },
+                    "min_bytes": { "type": "integer", "description": "Only files of at least this size in bytes; 1 MB is 1000000" }
+                  }
+                }
+                """)),
+        new ToolDeclaration(
+            Read,
+            "Reads a text file of the workspace. Of a long file it gives a part and says how to read on.",
+            Schema("""
+                {
+                  "type": "object",
+                  "properties": {
+                    "path": { "type": "string", "description": "The file, relative to the workspace" },
+                    "offset": { "type": "integer", "description": "The first line to read, counted from 1; default: 1" },
+                    "limit": { "type": "integer", "description": "How many lines to read; default: as many as fit" }
+                  },
+                  "required": ["path"]
+                }
+                """)),
+        new ToolDeclaration(
+            Search,
+            "Searches the workspace's text files for a text and gives the lines that contain it, as path:line: text.",
+            Schema("""
+                {
+                  "type": "object",
+                  "properties": {
+                    "text": { "type": "string", "description": "What to look for, word for word (no pattern)" },
+                    "path": { "type": "string", "description": "A folder or a file, relative to the workspace; default: the workspace itself" },
+                    "files": { "type": "string", "description": "Only files whose name matches, such as *.cs" },
+                    "ignore_case": { "type": "boolean", "description": "Upper and lower case are the same; default: true" }
+                  },
+                  "required": ["text"]
+                }
+                """)),
+    ];
 
     /// <summary>Carries out a call; every error but cancellation is an outcome that the model reads.</summary>
     /// <param name="name">One of the three names.</param>
@@ -22,4 +69,6 @@ static class WorkspaceTools
     /// <param name="cancel">Ends the call at once.</param>
     public static Task<ToolOutcome> Call(string name, string arguments, string workspace, CancellationToken cancel) =>
         throw new NotImplementedException($"{name}{arguments}{workspace}{cancel}");
+
+    static JsonElement Schema(string json) => JsonElement.Parse(json);
 }

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace Stigmer.Standins;
 
 /// <summary>What a mirror does to the archives it serves; checksums.txt is always right, but for Missing and the HTML page.</summary>
-enum MirrorFault
+public enum MirrorFault
 {
     None,
     WrongHash,
@@ -31,6 +31,7 @@ sealed class Mirror : IAsyncDisposable
     readonly WebApplication app;
     readonly string folder;
     readonly CancellationTokenSource ending = new();
+    readonly TaskCompletionSource archiveAsked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     int broken;
 
     Mirror(WebApplication app, string folder, MirrorFault fault) => (this.app, this.folder, Fault) = (app, folder, fault);
@@ -44,8 +45,8 @@ sealed class Mirror : IAsyncDisposable
     /// <summary>For STIGMER_TEMPORAL_MIRROR.</summary>
     public string Url { get; private set; } = "";
 
-    /// <summary>Completes when a request has come.</summary>
-    public TaskCompletionSource Asked { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    /// <summary>Completes when an archive has been asked for.</summary>
+    public Task ArchiveAsked => archiveAsked.Task;
 
     /// <summary><c>mirror FOLDER [FAULT] [PORT]</c>: prints URL=…, then GET … for each request; ends with its standard input.</summary>
     public static async Task<int> Run(IReadOnlyList<string> arguments)
@@ -70,7 +71,6 @@ sealed class Mirror : IAsyncDisposable
         {
             asked?.Invoke(context.Request.Path);
             mirror.Requests.Enqueue(context.Request.Path);
-            mirror.Asked.TrySetResult();
             return mirror.Answer(context);
         });
         await app.StartAsync();
@@ -90,6 +90,7 @@ sealed class Mirror : IAsyncDisposable
         var path = context.Request.Path.Value!;
         var file = Path.GetFullPath(Path.Combine(folder, path.Replace("/moved/", "/", StringComparison.Ordinal).TrimStart('/')));
         var isArchive = path.EndsWith(".tar.gz", StringComparison.Ordinal);
+        if (isArchive) archiveAsked.TrySetResult();
         var fault = isArchive || Fault is MirrorFault.Missing ? Fault : MirrorFault.None;
         if (fault is MirrorFault.ErrorOnce or MirrorFault.ResetOnce && Interlocked.Exchange(ref broken, 1) == 1) fault = MirrorFault.None;
         if (fault is MirrorFault.Redirect && path.StartsWith("/moved/", StringComparison.Ordinal)) fault = MirrorFault.None;

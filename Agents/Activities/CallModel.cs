@@ -1,0 +1,100 @@
+using System.Globalization;
+using Stigmer.Agents.Llm;
+using Stigmer.Agents.Loop;
+using Stigmer.Agents.Tools;
+using Stigmer.Agents.Worker;
+using Stigmer.Rpc.V1;
+
+namespace Stigmer.Agents.Activities;
+
+/// <summary>One model call: slot 0 of its step.</summary>
+sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts, RunModels models, Log log, TimeProvider time)
+{
+    /// <summary>How often a call that may succeed later is made before the run fails; with the waits below, some minutes.</summary>
+    const int MostTries = 10;
+
+    static readonly TimeSpan firstWait = TimeSpan.FromSeconds(1);
+
+    static readonly TimeSpan longestWait = TimeSpan.FromSeconds(30);
+
+    /// <summary>Makes the call, or takes what is stored, and tells what deciding needs of it.</summary>
+    public async Task<ModelReport> Run(ModelTask task, Attempt attempt)
+    {
+        var slot = new SlotKey { RunId = task.Run, Turn = task.Turn, Step = task.Step, Slot = 0 };
+        var started = time.GetTimestamp();
+        RunSpec? spec = null;
+        var filled = await slots.Fill(slot, attempt, async work =>
+        {
+            var transcript = await transcripts.Read(task.Run, task.Turn, task.Step, work.Stop);
+            spec = transcript.Spec;
+            started = time.GetTimestamp();
+            var answer = await Ask(slot, task, transcript, work);
+            if (answer is null) return null;
+            answer.WorkedMs = (long)time.GetElapsedTime(started).TotalMilliseconds;
+            return new AppendRequest { Answer = answer };
+        });
+        if (filled.Refused) return new ModelReport { Outcome = Outcome.Refused };
+        if (filled.Entry is null) return new ModelReport { Outcome = Outcome.TimedOut, WorkedMs = (long)time.GetElapsedTime(started).TotalMilliseconds };
+        var stored = filled.Entry.Answer ?? throw new ActivityFailure(new("The server holds something else than a model's answer", $"{slot}"), retryable: false);
+        if (spec is not null || stored.Calls.Count == 0) return Report(stored, [], spec?.Yes == true);
+
+        // The answer was there before us: so may be results of its calls.
+        var known = await transcripts.ReadStep(task.Run, task.Turn, task.Step, attempt.Stop);
+        return Report(stored, known.Done.ToHashSet(), known.Spec.Yes);
+    }
+
+    static ModelReport Report(ModelAnswer answer, HashSet<int> done, bool yes) => new()
+    {
+        Finish = answer.FinishReason.ToString(),
+        Tokens = answer.Usage is { } usage ? usage.InputTokens + usage.OutputTokens : 0,
+        WorkedMs = answer.WorkedMs,
+        ReadUpTo = answer.ReadUpTo,
+        Calls = [.. answer.Calls.Select(call => new CallReport(call.Slot, call.Name, StateOf(call, done, yes)))],
+    };
+
+    static CallState StateOf(ToolCall call, HashSet<int> done, bool yes)
+    {
+        if (done.Contains(call.Slot)) return CallState.Done;
+        return call.NeedsApproval && !yes ? CallState.NeedsYes : CallState.Approved;
+    }
+
+    /// <summary>Null: the run's time was over before the answer.</summary>
+    async Task<ModelAnswer?> Ask(SlotKey slot, ModelTask task, Transcripts.Transcript transcript, Slots.Work work)
+    {
+        using var limit = new TimeLimit(task.LeftMs, time, work.Stop);
+        try
+        {
+            var (settings, client) = models.Of(transcript.Spec);
+            var instructions = transcript.Spec.Instructions.Length > 0 ? transcript.Spec.Instructions : Assistant.Instructions;
+            var call = new ModelCall(settings, instructions, transcript.Before, WorkspaceTools.All, task.Step);
+            await using var deltas = new Deltas(server, slot, time);
+            // Whatever an attempt before this one had shown is not part of this answer.
+            if (work.BegunBefore) deltas.Retry("the call was interrupted and is made again");
+            for (var tries = 1; ; tries++)
+            {
+                try
+                {
+                    work.Begun = true;
+                    var answer = await call.Ask(client, deltas.Text, limit.Token);
+                    foreach (var asked in answer.Calls) (asked.NeedsApproval, asked.Once) = (ToolRules.NeedsApproval(asked.Name), ToolRules.Once(asked.Name));
+                    return answer;
+                }
+                catch (ModelFailure e) when (e.Retryable && tries < MostTries)
+                {
+                    var wait = e.RetryAfter ?? TimeSpan.FromTicks(Math.Min(longestWait.Ticks, firstWait.Ticks << (tries - 1)));
+                    log.Warn("a model call failed and is made again", ("run", task.Run), ("step", task.Step), ("why", e.Message), ("wait", wait));
+                    deltas.Retry(string.Create(CultureInfo.InvariantCulture, $"{e.Message}; trying again in {wait.TotalSeconds:0.#} s"));
+                    await Task.Delay(wait, time, limit.Token);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (limit.IsOver)
+        {
+            return null;
+        }
+        catch (Failure e)
+        {
+            throw new ActivityFailure(new TurnError(e.What, e.Why, e.Remedy), retryable: false, e.InnerException);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+using Grpc.Net.Client;
+using Stigmer.Agents.Activities;
+using Stigmer.Agents.Llm;
+using Stigmer.Agents.Tools;
+using Stigmer.Agents.Worker;
+using Stigmer.Config;
+using Stigmer.Processes;
+using Stigmer.Rpc;
+using Stigmer.Rpc.V1;
+
+namespace Stigmer.Agents;
+
+/// <summary>
+/// The agent-runner: registers with stigmer-server, then works on what the engine hands out until it is told to end. An
+/// outage of either never ends it.
+/// </summary>
+static class RunnerRole
+{
+    /// <summary>How long a runner without a supervisor lets what is under way come to its end before it hands it back.</summary>
+    static readonly TimeSpan drain = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long it takes at most to give everything back.</summary>
+    static readonly TimeSpan handBack = TimeSpan.FromSeconds(4);
+
+    /// <summary>Runs the role; ends with 0 when <paramref name="stop"/> is cancelled.</summary>
+    /// <param name="concurrency">Model calls at the same time; null: one for each core.</param>
+    /// <exception cref="Failure">Something in the environment is missing or wrong (exit code 2), or nobody lets the runner in.</exception>
+    public static async Task<int> Run(int? concurrency, CancellationToken stop)
+    {
+        var time = TimeProvider.System;
+        var log = new Log("agent-runner", Console.Error, time);
+        var notify = Notify.FromEnvironment(Environment.GetEnvironmentVariable, time);
+        try
+        {
+            var options = RunnerOptions.From(Environment.GetEnvironmentVariable, concurrency);
+            using var told = CancellationTokenSource.CreateLinkedTokenSource(stop, notify.SupervisorGone);
+            await Run(options, notify, log, time, told.Token);
+            return ExitCode.Done;
+        }
+        catch (Failure e)
+        {
+            notify.Failed(e);
+            throw;
+        }
+        finally
+        {
+            notify.Close();
+        }
+    }
+
+    static async Task Run(RunnerOptions options, Notify notify, Log log, TimeProvider time, CancellationToken stop)
+    {
+        using var serverChannel = Channels.ToServer(options.Server, options.Token);
+        var embedded = options.Temporal.Address == options.Server;
+        using var otherChannel = embedded ? null : Channels.ToTemporal(options.Temporal);
+        using var end = new CancellationTokenSource();
+
+        var server = new RunnerServer(serverChannel, options.Life, log, time);
+        var slots = new Slots(server, log, time, end.Token);
+        var transcripts = new Transcripts(server);
+        var models = new RunModels(Environment.GetEnvironmentVariable, settings => ChatClients.Create(settings, time));
+        var activities = new TurnActivities(
+            new CallModel(server, slots, transcripts, models, log, time),
+            new CallTool(slots, transcripts, WorkspaceTools.Call, log, time),
+            new EndTurn(server, transcripts));
+
+        TurnWorker? worker = null;
+        Queues? queues = null;
+        var registration = new Registration(server, Hello, turn => worker?.End(attempt => IsOf(attempt, turn), StopReason.TurnEnded), log, time);
+
+        // Registered until the last result is stored: whoever is away loses its claims.
+        var registered = registration.Run(end.Token);
+        try
+        {
+            var engine = new Engine(otherChannel ?? serverChannel, options.Temporal.Namespace, options.Life, workflow => _ = server.Missing(workflow, end.Token), log, time);
+            var welcome = await First(registration.Welcome, registered, stop);
+            await engine.WaitUntilUsable(stop);
+            queues = new Queues(
+                TurnWorkflow.Queue(welcome.ServerId), TurnWorkflow.EndQueue(welcome.ServerId), TurnWorkflow.HostQueue(welcome.ServerId, options.HostId));
+            worker = new TurnWorker(engine, queues, options.Concurrency, activities.CarryOut, log, time, end.Token);
+            Announce(options, queues, log);
+            await Work(worker, registered, notify, log, time, stop);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // Told to end before there was anything to do.
+        }
+        finally
+        {
+            await end.CancelAsync();
+            await registered.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        RunnerHello Hello() => new()
+        {
+            Life = options.Life,
+            HostId = options.HostId,
+            Queues = { queues?.All ?? [] },
+            Replaces = options.Replaces,
+            WorkingOn = { slots.Turns },
+            Version = typeof(RunnerRole).Assembly.GetName().Version!.ToString(3),
+            Concurrency = options.Concurrency,
+        };
+    }
+
+    static async Task Work(TurnWorker worker, Task registered, Notify notify, Log log, TimeProvider time, CancellationToken stop)
+    {
+        using var polling = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        var polled = worker.Run(polling.Token);
+        await notify.Ready();
+        var ended = await Task.WhenAny(polled, registered);
+        await polling.CancelAsync();
+        try
+        {
+            await ended;
+            await polled;
+        }
+        finally
+        {
+            // Under a supervisor another life of this runner goes on at once. Without one what is under way may come to its end.
+            var atOnce = notify.IsSupervised || !stop.IsCancellationRequested;
+            if (!notify.SupervisorGone.IsCancellationRequested && (atOnce || !await IsDone(worker.Drained(), drain, time)))
+            {
+                worker.HandBack();
+                if (!await IsDone(worker.Drained(), handBack, time)) log.Warn("not everything could be given back: it comes back by its timeouts");
+            }
+        }
+        log.Info("ended");
+    }
+
+    static async Task<bool> IsDone(Task task, TimeSpan within, TimeProvider time)
+    {
+        try
+        {
+            await task.WaitAsync(within, time);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The result, or the failure of what it depends on.</summary>
+    static async Task<T> First<T>(Task<T> result, Task dependsOn, CancellationToken stop)
+    {
+        await Task.WhenAny(result, dependsOn).WaitAsync(stop);
+        if (dependsOn.IsFaulted) await dependsOn;
+        return await result.WaitAsync(stop);
+    }
+
+    /// <summary>A workflow's id is RUN/TURN/LIFE.</summary>
+    static bool IsOf(Attempt attempt, TurnKey turn) =>
+        attempt.Task.ActivityType.Name != ActivityName.EndTurn
+        && attempt.WorkflowId.StartsWith(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{turn.RunId}/{turn.Turn}/"), StringComparison.Ordinal);
+
+    static void Announce(RunnerOptions options, Queues queues, Log log) => log.Info(
+        "started",
+        ("mode", options.Mode),
+        ("provider", options.Llm.Provider.Name()),
+        ("model", options.Llm.Model),
+        ("base_url", options.Llm.BaseUrl),
+        ("temporal", options.Temporal.Address),
+        ("namespace", options.Temporal.Namespace),
+        ("queues", string.Join(' ', queues.All)),
+        ("server", options.Server),
+        ("concurrency", options.Concurrency),
+        ("life", options.Life));
+}

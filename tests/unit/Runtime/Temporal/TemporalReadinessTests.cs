@@ -1,0 +1,114 @@
+using System.Net;
+using System.Net.Sockets;
+using Grpc.Core;
+using Grpc.Health.V1;
+using Grpc.HealthCheck;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Stigmer.Config;
+using Stigmer.Rpc;
+using Stigmer.Rpc.Temporal;
+using Stigmer.Runtime.Temporal;
+
+namespace Stigmer.Tests.Runtime.Temporal;
+
+public class TemporalReadinessTests
+{
+    static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_starting_server_is_ready_when_it_listens_is_healthy_and_its_namespace_is_there()
+    {
+        int port;
+        using (var free = new TcpListener(IPAddress.Loopback, 0))
+        {
+            free.Start();
+            port = ((IPEndPoint)free.LocalEndpoint).Port;
+        }
+        var reasons = new Reasons();
+        var ready = TemporalReadiness.Wait(To(port), starting: true, TimeProvider.System, Cancel, reasons.Add);
+        await reasons.Next("refused");
+
+        var frontend = new Frontend { NamespaceStatus = StatusCode.NotFound };
+        await using var server = await Serve(frontend, port);
+        // Its health service does not know the service, then says that it does not serve.
+        await reasons.Next("does not serve yet");
+        server.Services.GetRequiredService<HealthServiceImpl>().SetStatus(WorkflowService.Descriptor.FullName, HealthCheckResponse.Types.ServingStatus.NotServing);
+        await reasons.Next("does not serve yet");
+        server.Services.GetRequiredService<HealthServiceImpl>().SetStatus(WorkflowService.Descriptor.FullName, HealthCheckResponse.Types.ServingStatus.Serving);
+        await reasons.Next("namespace team is not there yet");
+        Assert.False(ready.IsCompleted);
+        frontend.NamespaceStatus = StatusCode.OK;
+        Assert.Equal("1.31.2", await ready);
+    }
+
+    [Theory]
+    [InlineData(StatusCode.NotFound, "Namespace team does not exist at")]
+    [InlineData(StatusCode.Unauthenticated, "refuses us")]
+    [InlineData(StatusCode.PermissionDenied, "refuses us")]
+    public async Task What_waiting_does_not_change_is_a_failure(StatusCode status, string what)
+    {
+        await using var server = await Serve(new Frontend { NamespaceStatus = status }, 0);
+        server.Services.GetRequiredService<HealthServiceImpl>().SetStatus(WorkflowService.Descriptor.FullName, HealthCheckResponse.Types.ServingStatus.Serving);
+        var failure = await Assert.ThrowsAsync<Failure>(() => TemporalReadiness.Wait(To(new Uri(server.Urls.Single()).Port), starting: false, TimeProvider.System, Cancel));
+        Assert.Contains(what, failure.What, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Waiting_can_be_given_up()
+    {
+        await using var server = await Serve(new Frontend(), 0);
+        using var cancel = new CancellationTokenSource();
+        var reasons = new Reasons();
+        var ready = TemporalReadiness.Wait(To(new Uri(server.Urls.Single()).Port), starting: true, TimeProvider.System, cancel.Token, reasons.Add);
+        await reasons.Next("does not serve yet");
+        await cancel.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => ready);
+    }
+
+    static TemporalConnection To(int port) => new(new HostPort("localhost", port), "team");
+
+    static async Task<WebApplication> Serve(Frontend frontend, int port)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.AddGrpc();
+        builder.Services.AddSingleton(new HealthServiceImpl());
+        builder.Services.AddSingleton(frontend);
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.Protocols = HttpProtocols.Http2));
+        var app = builder.Build();
+        app.MapGrpcService<HealthServiceImpl>();
+        app.MapGrpcService<Frontend>();
+        await app.StartAsync();
+        return app;
+    }
+
+    sealed class Frontend : WorkflowService.WorkflowServiceBase
+    {
+        public StatusCode NamespaceStatus { get; set; }
+
+        public override Task<DescribeNamespaceResponse> DescribeNamespace(DescribeNamespaceRequest request, ServerCallContext context) =>
+            NamespaceStatus == StatusCode.OK && request.Namespace == "team" ? Task.FromResult(new DescribeNamespaceResponse()) : throw new RpcException(new Status(NamespaceStatus, "no"));
+
+        public override Task<GetSystemInfoResponse> GetSystemInfo(GetSystemInfoRequest request, ServerCallContext context) =>
+            Task.FromResult(new GetSystemInfoResponse { ServerVersion = "1.31.2" });
+    }
+
+    /// <summary>Why it is not ready, as it is told.</summary>
+    sealed class Reasons
+    {
+        readonly System.Threading.Channels.Channel<string> told = System.Threading.Channels.Channel.CreateUnbounded<string>();
+
+        public void Add(string reason) => told.Writer.TryWrite(reason);
+
+        public async Task Next(string reason)
+        {
+            while (!(await told.Reader.ReadAsync(Cancel)).Contains(reason, StringComparison.OrdinalIgnoreCase))
+            {
+            }
+        }
+    }
+}
