@@ -6,6 +6,7 @@ using System.Text;
 using System.Text.Json.Serialization;
 using Grpc.Core;
 using Stigmer.Commands;
+using Stigmer.Rpc;
 
 namespace Stigmer;
 
@@ -25,6 +26,7 @@ static class Program
     {
         using var output = Writer(Console.OpenStandardOutput(), Console.IsOutputRedirected);
         using var error = Writer(Console.OpenStandardError(), Console.IsErrorRedirected);
+        TrustStore.Announce();
         return await Run(args, output, error);
     }
 
