@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Security.Cryptography;
 using System.Text;
+using Grpc.Core;
 using Stigmer.Config;
 using Stigmer.Rpc.V1;
 
@@ -78,20 +79,33 @@ static class RunCommand
         }
     }
 
-    // The person interrupted: the run ends, and what it still has to say is shown.
+    // The person interrupted: the run ends, and what it still has to say is shown. Null: how it ended is not known.
     static async Task<Run?> Cancel(ServerLink link, RunFollower follower, string run, Terminal terminal)
     {
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
         try
         {
             var request = new CancelRunRequest { Run = run, Key = RandomKey() };
-            await link.Call((client, options) => client.CancelRunAsync(request, options).ResponseAsync, patience.Token);
+            try
+            {
+                await link.Call((client, options) => client.CancelRunAsync(request, options).ResponseAsync, patience.Token);
+            }
+            catch (RpcException e) when (e.StatusCode == StatusCode.FailedPrecondition)
+            {
+                // It has ended in the same moment: following tells how.
+            }
             var ended = await follower.Follow(run, patience.Token);
-            if (terminal.Json && ended.Status != RunStatus.Completed) RunOutput.For(terminal).End(ended);
-            else if (ended.Status != RunStatus.Completed) terminal.Note("\nThe run was cancelled");
+            if (ended.Status == RunStatus.Completed) return ended;
+            if (terminal.Json) RunOutput.For(terminal).End(ended);
+            else terminal.Note("\nThe run was cancelled");
             return ended;
         }
-        catch (Exception e) when (e is OperationCanceledException or Grpc.Core.RpcException or Failure)
+        catch (RpcException e) when (e.StatusCode == StatusCode.NotFound)
+        {
+            // It had not begun.
+            return null;
+        }
+        catch (Exception e) when (e is OperationCanceledException or RpcException or Failure)
         {
             terminal.Warn($"The run could not be cancelled, it may go on: `stigmer runs cancel {run}`");
             return null;

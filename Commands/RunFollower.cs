@@ -38,7 +38,7 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
     }
 
     /// <summary>
-    /// Follows until the run has ended and returns how, or throws where it cannot be known: the server is gone for longer than
+    /// Follows until the run (its id, a unique beginning of it, or last) has ended and returns how, or throws where it cannot be known: the server is gone for longer than
     /// <see cref="ServerLink"/> waits, or does not know the run. Cancelling stops only the watching; follow again goes on.
     /// </summary>
     public async Task<Run> Follow(string run, CancellationToken cancel)
@@ -58,6 +58,8 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
                     var response = call.ResponseStream.Current;
                     if (response.EventCase != WatchRunResponse.EventOneofCase.Run) patience.Renew();
                     if (response.EventCase == WatchRunResponse.EventOneofCase.Done) return response.Done;
+                    // `last` may be another run by the time of a second connection.
+                    if (response.EventCase == WatchRunResponse.EventOneofCase.Run) run = response.Run.Id;
                     Take(response);
                 }
                 // A server that stops ends its streams.
@@ -106,7 +108,8 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
     {
         switch (entry.BodyCase)
         {
-            case TranscriptEntry.BodyOneofCase.Answer when told.Add(Place(entry)):
+            // Step 0 is what the model is offered, not what it said.
+            case TranscriptEntry.BodyOneofCase.Answer when entry.Step > 0 && told.Add(Place(entry)):
                 var step = (entry.Turn, entry.Step);
                 var text = entry.Answer.Text;
                 if (streaming == step && shown.Length > 0)

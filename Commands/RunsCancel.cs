@@ -21,14 +21,12 @@ static class RunsCancel
         return command;
     }
 
-    /// <summary>Cancels; a run that has ended already stays as it is.</summary>
+    /// <summary>Cancels; one that has ended already, otherwise than by a cancel, is refused.</summary>
     public static async Task<int> Cancel(ServerLink link, string id, Terminal terminal, CancellationToken cancel)
     {
-        var found = await Runs.Find(link, id, cancel);
-        var request = new CancelRunRequest { Run = found.Run.Id, Key = RunCommand.RandomKey() };
+        var request = new CancelRunRequest { Run = id, Key = RunCommand.RandomKey() };
         var run = (await link.Call((client, options) => client.CancelRunAsync(request, options).ResponseAsync, cancel)).Run;
         if (terminal.Json) terminal.Document(RunDocuments.Of(run), RunJson.Default.RunDocument);
-        else if (RunDocuments.HasEnded(found.Run.Status)) terminal.Say($"Run {run.Id} has ended already: {RunDocuments.Name(run.Status)}");
         else terminal.Ok($"Run {run.Id} is {RunDocuments.Name(run.Status)}");
         return ExitCode.Done;
     }

@@ -23,9 +23,7 @@ static class RunsWatch
     /// <summary>Prints and returns what <c>run</c> does.</summary>
     public static async Task<int> Watch(ServerLink link, string id, Terminal terminal, CancellationToken cancel)
     {
-        // `last` may be another run by the time of a second connection.
-        var found = await Runs.Find(link, id, cancel);
         var output = RunOutput.For(terminal);
-        return output.End(await new RunFollower(link, output, terminal).Follow(found.Run.Id, cancel));
+        return output.End(await new RunFollower(link, output, terminal).Follow(id, cancel));
     }
 }

@@ -214,6 +214,27 @@ public class RunTests
     }
 
     [Fact]
+    public async Task A_run_that_completes_while_it_is_interrupted_is_completed()
+    {
+        await using var server = await ScriptedServer.Start();
+        using var interrupt = new CancellationTokenSource();
+        server
+            .Does(async (stream, context) =>
+            {
+                await stream.WriteAsync(Say.Run(server.Run), context.CancellationToken);
+                server.Refusals.Enqueue(new Status(StatusCode.FailedPrecondition, "Run aaaaaaaa has ended already: completed"));
+                await interrupt.CancelAsync();
+                await Task.Delay(Timeout.Infinite, context.CancellationToken);
+            })
+            .Says(Say.Run(server.Run), Say.Answer(1, "Done"), Say.Done(RunStatus.Completed, "Done"));
+        var screen = new Screen();
+
+        Assert.Equal(ExitCode.Done, await Start(server, screen, cancel: interrupt.Token));
+        Assert.Equal("Done\n", screen.Out);
+        Assert.Equal("", screen.Error);
+    }
+
+    [Fact]
     public async Task A_start_that_the_server_missed_is_asked_for_again_with_the_same_id()
     {
         await using var server = await ScriptedServer.Start();

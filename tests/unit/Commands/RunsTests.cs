@@ -59,13 +59,25 @@ public class RunsTests
     }
 
     [Fact]
-    public async Task Cancelling_names_the_run_by_its_whole_id()
+    public async Task Watching_the_last_run_stays_with_it_when_another_one_begins()
     {
         await using var server = await ScriptedServer.Start();
+        server.Says(Say.Run(server.Run)).Says(Say.Run(server.Run), Say.Done(RunStatus.Completed, "x"));
+        using var link = server.Link();
+        Assert.Equal(ExitCode.Done, await RunsWatch.Watch(link, "last", new Screen().Terminal, TestContext.Current.CancellationToken));
+        Assert.Equal(["last", server.Run.Id], server.Requests.OfType<WatchRunRequest>().Select(r => r.Run));
+    }
+
+    [Fact]
+    public async Task Cancelling_says_what_became_of_the_run()
+    {
+        await using var server = await ScriptedServer.Start();
+        server.Run.Status = RunStatus.Cancelled;
         var screen = new Screen();
         using var link = server.Link();
-        Assert.Equal(ExitCode.Done, await RunsCancel.Cancel(link, "last", screen.Terminal, TestContext.Current.CancellationToken));
-        Assert.Equal(server.Run.Id, server.Requests.OfType<CancelRunRequest>().Single().Run);
+        Assert.Equal(ExitCode.Done, await RunsCancel.Cancel(link, "aaaa", screen.Terminal, TestContext.Current.CancellationToken));
+        Assert.Equal($"✓ Run {server.Run.Id} is cancelled\n", screen.Out);
+        Assert.Equal(32, server.Requests.OfType<CancelRunRequest>().Single().Key.Length);
     }
 
     [Theory]
