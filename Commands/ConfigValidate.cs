@@ -9,7 +9,11 @@ static class ConfigValidate
     /// <summary>The command.</summary>
     public static Command Create()
     {
-        var file = new Argument<string?>("FILE") { Description = "The file to check; default: the config.yaml that is in use; - reads standard input", Arity = ArgumentArity.ZeroOrOne };
+        var file = new Argument<string?>("FILE")
+        {
+            Description = "The file to check; default: the config.yaml that is in use; - reads standard input",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
         var command = new Command("validate", "Check a config.yaml without starting anything") { file };
         command.SetAction(parsed => Run(parsed.GetValue(file), Environment.GetEnvironmentVariable, Console.In, Terminal.From(parsed)));
         return command;
@@ -24,7 +28,10 @@ static class ConfigValidate
         var home = StigmerHome.From(environment);
         var name = path == "-" ? "standard input" : Path.GetFullPath(path ?? home.ConfigFile);
         var present = path == "-" || Path.Exists(name);
-        if (!present && path is not null) throw new Failure($"{name} does not exist", null, "Name an existing file, or none for the one that is in use", ExitCode.Usage);
+        if (!present && path is not null)
+        {
+            throw new Failure($"{name} does not exist", null, "Name an existing file, or none for the one that is in use", ExitCode.Usage);
+        }
         var file = path == "-" ? ConfigFile.Parse(input.ReadToEnd(), name) : ConfigFile.Read(name);
         var settings = Configuration.Resolve(variable => variable == "HOME" ? environment(variable) : null, new Flags(), home, file);
 

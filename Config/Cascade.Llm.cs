@@ -83,7 +83,8 @@ sealed partial class Cascade
         var value = double.Parse(found.Text, CultureInfo.InvariantCulture);
         if (value > provider.MaxTemperature())
         {
-            Refuse(found, $"is {ValueKind.Quote(found.Text)}: for {provider.Title()} it must be a number from 0 to {Number(provider.MaxTemperature())}");
+            var most = Number(provider.MaxTemperature());
+            Refuse(found, $"is {ValueKind.Quote(found.Text)}: for {provider.Title()} it must be a number from 0 to {most}");
         }
         return (value, found);
     }

@@ -12,7 +12,7 @@ sealed partial class Cascade
         Show(Schema.Managed, mode == TemporalMode.Managed ? "true" : "false", decider);
         Show(Schema.Embedded, mode == TemporalMode.Embedded ? "true" : "false", decider);
 
-        var version = Version();
+        var version = Version(mode);
         Show(Schema.Version, version, InFile(Schema.Version));
         var port = InFile(Schema.Port)?.Whole ?? 7233;
         Show(Schema.Port, Text(port), InFile(Schema.Port));
@@ -27,6 +27,13 @@ sealed partial class Cascade
         var addressFound = external ? Of(Schema.Address) : null;
         var address = Address(addressFound, "localhost", 7233);
         Show(Schema.Address, external ? address.ToString() : null, addressFound);
+        if (external && address.Port == endpoint.Port && address.IsLoopback)
+        {
+            Refuse(
+                addressFound ?? InFile(Schema.Endpoint)!,
+                $"is {address}, where both the API and an external Temporal would be: "
+                + "for the engine inside stigmer-server say --embedded or temporal.embedded: true");
+        }
         // A person's TEMPORAL_* are about a Temporal of their own: they reach neither a managed nor an embedded one.
         var namespaceFound = external ? Of(Schema.Namespace) : InFile(Schema.Namespace);
         Show(Schema.Namespace, namespaceFound?.Text ?? "default", namespaceFound);
@@ -63,18 +70,21 @@ sealed partial class Cascade
     {
         if (flags is { Embedded: true, Managed: true }) problems.Add("--embedded and --managed contradict each other: name one engine");
         var (managed, embedded, address) = (InFile(Schema.Managed), InFile(Schema.Embedded), InFile(Schema.Address));
+        var another = address is null ? "" : $"temporal.address on line {file.Values[Schema.Address.Path].At.Line} names another Temporal: keep one of the two";
         if (embedded?.IsTrue == true)
         {
-            if (address is not null) Refuse(embedded, $"is true, and temporal.address on line {Line(Schema.Address)} names another Temporal: keep one of the two");
-            if (managed?.IsTrue == false) Refuse(embedded, $"is true, and temporal.managed on line {Line(Schema.Managed)} is false, which means an external Temporal: keep one of the two");
+            if (address is not null) Refuse(embedded, $"is true, and {another}");
+            if (managed?.IsTrue == false)
+            {
+                var line = file.Values[Schema.Managed.Path].At.Line;
+                Refuse(embedded, $"is true, and temporal.managed on line {line} is false, which means an external Temporal: keep one of the two");
+            }
         }
         else if (managed?.IsTrue == true && address is not null)
         {
-            Refuse(managed, $"is true, and temporal.address on line {Line(Schema.Address)} names another Temporal: keep one of the two");
+            Refuse(managed, $"is true, and {another}");
         }
     }
-
-    int Line(SchemaKey key) => file.Values[key.Path].At.Line;
 
     /// <summary>Which engine, and what decided it; null for the default.</summary>
     (TemporalMode Mode, Found? Decider) Engine()
@@ -89,27 +99,39 @@ sealed partial class Cascade
         if (address is not null) return (TemporalMode.External, address);
         if (InFile(Schema.Embedded) is { IsTrue: true } embedded) return (TemporalMode.Embedded, embedded);
         if (InFile(Schema.Address) is { } elsewhere) return (TemporalMode.External, elsewhere);
-        return InFile(Schema.Managed) is { } managed ? (managed.IsTrue ? TemporalMode.Managed : TemporalMode.External, managed) : (TemporalMode.Managed, null);
+        return InFile(Schema.Managed) is { } managed
+            ? (managed.IsTrue ? TemporalMode.Managed : TemporalMode.External, managed)
+            : (TemporalMode.Managed, null);
     }
 
-    string Version()
+    string Version(TemporalMode mode)
     {
         if (InFile(Schema.Version) is not { } found || !TemporalReleases.TryParse(found.Text, out var version)) return TemporalReleases.Default;
         if (!TemporalReleases.IsServer(version)) return version;
         if (TemporalReleases.ForServer(version) is { } cli)
         {
-            warnings.Add($"{found.Name} {version} is the version of a Temporal server: the CLI's release {cli}, which contains it, is used");
+            if (mode == TemporalMode.Managed)
+            {
+                warnings.Add($"{found.Name} {version} is the version of a Temporal server: the CLI's release {cli}, which contains it, is used");
+            }
             return cli;
         }
-        Refuse(found, $"{version} is the version of a Temporal server, and which release of the CLI contains it is not known: it must be {Schema.Version.Kind.Allowed}, "
-            + $"or stand without a value for the default, {TemporalReleases.Default}");
+        Refuse(
+            found, $"{version} is the version of a Temporal server, and which release of the CLI contains it is not known: it must be "
+            + $"{Schema.Version.Kind.Allowed}, or stand without a value for the default, {TemporalReleases.Default}");
         return TemporalReleases.Default;
     }
 
     void RefuseSharedPorts(int api, int temporal, int ui)
     {
-        if (api != 0 && api == temporal) Refuse(InFile(Schema.Port) ?? InFile(Schema.Endpoint)!, $"takes the port {api} for both the API and Temporal: change one of the two");
-        if (ui != 0 && (ui == api || ui == temporal)) Refuse(InFile(Schema.UiPort) ?? InFile(Schema.Ui)!, $"takes the port {ui}, which is taken already: set temporal.ui_port to another");
+        if (api != 0 && api == temporal)
+        {
+            Refuse(InFile(Schema.Port) ?? InFile(Schema.Endpoint)!, $"takes the port {api} for both the API and Temporal: change one of the two");
+        }
+        if (ui != 0 && (ui == api || ui == temporal))
+        {
+            Refuse(InFile(Schema.UiPort) ?? InFile(Schema.Ui)!, $"takes the port {ui}, which is taken already: set temporal.ui_port to another");
+        }
     }
 
     /// <summary>
@@ -120,14 +142,15 @@ sealed partial class Cascade
     {
         if (!external)
         {
-            foreach (var key in new[] { Schema.TlsEnabled, Schema.TlsCaFile, Schema.TlsCertFile, Schema.TlsKeyFile, Schema.TlsServerName }) Show(key, null, null);
+            SchemaKey[] unused = [Schema.TlsEnabled, Schema.TlsCaFile, Schema.TlsCertFile, Schema.TlsKeyFile, Schema.TlsServerName];
+            foreach (var key in unused) Show(key, null, null);
             return null;
         }
         var (ca, certificate, privateKey) = (
             Pem(Schema.TlsCaFile, "TEMPORAL_TLS_SERVER_CA_CERT_DATA"), Pem(Schema.TlsCertFile, "TEMPORAL_TLS_CLIENT_CERT_DATA"),
             Pem(Schema.TlsKeyFile, "TEMPORAL_TLS_CLIENT_KEY_DATA"));
         var serverName = Of(Schema.TlsServerName);
-        var unchecked_ = Switched("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION");
+        var anyHost = Switched("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION");
         Found?[] needing = [ca.Found, certificate.Found, privateKey.Found, serverName];
         var inEnvironment = needing.FirstOrDefault(found => found?.Origin.StartsWith("environment", StringComparison.Ordinal) == true)
             ?? (keyInEnvironment ? Variable("TEMPORAL_API_KEY") : null);
@@ -143,16 +166,20 @@ sealed partial class Cascade
         Show(Schema.TlsServerName, serverName?.Text, serverName);
         if (!enabled)
         {
-            if ((keyInEnvironment || keyInFile) && !address.IsLoopback) warnings.Add($"TLS is switched off: Temporal's API key travels to {address} readable by anyone on the way");
+            if ((keyInEnvironment || keyInFile) && !address.IsLoopback)
+            {
+                warnings.Add($"TLS is switched off: Temporal's API key travels to {address} readable by anyone on the way");
+            }
             return null;
         }
         if (certificate.Found is null != privateKey.Found is null)
         {
-            Refuse((certificate.Found ?? privateKey.Found)!, $"stands without its {(certificate.Found is null ? "certificate (tls.cert_file)" : "private key (tls.key_file)")}: set both or neither");
+            var missing = certificate.Found is null ? "certificate (tls.cert_file)" : "private key (tls.key_file)";
+            Refuse((certificate.Found ?? privateKey.Found)!, $"stands without its {missing}: set both or neither");
         }
-        if (unchecked_.On) warnings.Add($"TEMPORAL_TLS_DISABLE_HOST_VERIFICATION is true: whoever answers at {address} is taken for Temporal");
+        if (anyHost.On) warnings.Add($"TEMPORAL_TLS_DISABLE_HOST_VERIFICATION is true: whoever answers at {address} is taken for Temporal");
         return new TemporalTls(
-            ca.File, ca.Data, certificate.File, certificate.Data, privateKey.File, privateKey.Data, serverName?.Text, unchecked_.On);
+            ca.File, ca.Data, certificate.File, certificate.Data, privateKey.File, privateKey.Data, serverName?.Text, anyHost.On);
     }
 
     (string? File, string? Data, Found? Found) Pem(SchemaKey key, string dataVariable)

@@ -34,7 +34,7 @@ sealed partial class Cascade(Func<string, string?> environment, ConfigFile file,
     {
         Show("STIGMER_HOME", home.Root, Variable("STIGMER_HOME")?.Origin);
         var backend = Of(Schema.BackendType);
-        var isCloud = backend?.Text.Equals("cloud", StringComparison.OrdinalIgnoreCase) == true;
+        var isCloud = IsCloud(backend);
         Show(Schema.BackendType, isCloud ? "cloud" : "local", backend);
         var endpointFound = Of(Schema.Endpoint);
         var endpoint = Address(endpointFound, "localhost", 50051);
@@ -66,13 +66,11 @@ sealed partial class Cascade(Func<string, string?> environment, ConfigFile file,
         };
     }
 
-    /// <summary>
-    /// Resolves the model alone, for a runner. Fails with exit code 2, naming each thing that is wrong.
-    /// </summary>
+    /// <summary>Resolves the model alone, for a runner. Fails with exit code 2, naming each thing that is wrong.</summary>
     public LlmSettings LlmAlone()
     {
-        var mode = Valid(Variable("MODE"), ValueKind.OneOf("local", "cloud"))?.Text.ToLowerInvariant() == "cloud" ? RunnerMode.Cloud : RunnerMode.Local;
-        var llm = Llm(mode);
+        var mode = Valid(Variable("MODE"), ValueKind.OneOf("local", "cloud"));
+        var llm = Llm(IsCloud(mode) ? RunnerMode.Cloud : RunnerMode.Local);
         ThrowIfInvalid();
         return llm;
     }
@@ -82,7 +80,8 @@ sealed partial class Cascade(Func<string, string?> environment, ConfigFile file,
         var endpoint = Of(Schema.CloudEndpoint);
         if (isCloud && endpoint is null)
         {
-            Refuse(Of(Schema.BackendType)!, $"is cloud, and {Schema.CloudEndpoint.Path} does not say where: it must be {Schema.CloudEndpoint.Kind.Allowed}");
+            var allowed = Schema.CloudEndpoint.Kind.Allowed;
+            Refuse(Of(Schema.BackendType)!, $"is cloud, and {Schema.CloudEndpoint.Path} does not say where: it must be {allowed}");
         }
         Show(Schema.CloudEndpoint, endpoint?.Text, endpoint);
         Show(Schema.CloudCaFile, PathOf(Schema.CloudCaFile), Of(Schema.CloudCaFile));
@@ -99,8 +98,6 @@ sealed partial class Cascade(Func<string, string?> environment, ConfigFile file,
             ? new Failure(problems[0], null, remedy, ExitCode.Usage)
             : new Failure($"The configuration has {problems.Count} errors", string.Join('\n', problems), remedy, ExitCode.Usage);
     }
-
-    // --- one value ---
 
     /// <summary>The value of a key: its variable, else the file; null where the default holds.</summary>
     Found? Of(SchemaKey key) => (key.Variable is { } name ? Valid(Variable(name), key.Kind) : null) ?? InFile(key);
@@ -129,12 +126,11 @@ sealed partial class Cascade(Func<string, string?> environment, ConfigFile file,
     }
 
     // A path in the file is relative to the file, one in a variable to where the command runs.
-    string? PathOf(SchemaKey key)
-    {
-        if (Of(key) is not { } found) return null;
-        var fromFile = key.Variable is null || Valid(Variable(key.Variable), key.Kind) is null;
-        return Paths.Absolute(found.Text, fromFile ? Path.GetDirectoryName(file.Path) : null, environment);
-    }
+    string? PathOf(SchemaKey key) => Of(key) is not { } found
+        ? null
+        : Paths.Absolute(found.Text, found == InFile(key) ? Path.GetDirectoryName(file.Path) : null, environment);
+
+    static bool IsCloud(Found? found) => found?.Text.Equals("cloud", StringComparison.OrdinalIgnoreCase) == true;
 
     static HostPort Address(Found? found, string host, int port) =>
         HostPort.TryParse(found?.Text, out var value) ? value : new HostPort(host, port);

@@ -40,5 +40,6 @@ static class Configuration
         }
     }
 
-    static Failure Missing(string path, string why) => new($"{path} cannot be read", why, "Correct the path in config.yaml or in the variable", ExitCode.Usage);
+    static Failure Missing(string path, string why) =>
+        new($"{path} cannot be read", why, "Correct the path in config.yaml or in the variable", ExitCode.Usage);
 }

@@ -93,7 +93,8 @@ static class Secrets
         if (clean.Any(symbol => symbol is <= ' ' or > '~'))
         {
             throw new Failure(
-                $"{source} cannot be used", "it holds a space, a line break or a character outside ASCII, which no key has", "Copy the key once more", ExitCode.Usage);
+                $"{source} cannot be used", "it holds a space, a line break or a character outside ASCII, which no key has",
+                "Copy the key once more", ExitCode.Usage);
         }
         return new Secret(clean);
     }

@@ -24,7 +24,8 @@ static class TemporalReleases
     /// 1.20 and 1.39 lie servers that configurations may name and CLIs that are years away.
     /// </summary>
     public static bool IsServer(string version) =>
-        TryParse(version, out var number) && number.Split('.') is ["1", var minor, _] && int.Parse(minor, CultureInfo.InvariantCulture) is >= 20 and < 40;
+        TryParse(version, out var number) && number.Split('.') is ["1", var minor, _]
+        && int.Parse(minor, CultureInfo.InvariantCulture) is >= 20 and < 40;
 
     /// <summary>The CLI's release that contains a server's version; null where that is not known.</summary>
     public static string? ForServer(string server) => Bundles.FirstOrDefault(row => row.Server == server).Cli;
@@ -38,6 +39,7 @@ static class TemporalReleases
         var dash = number.IndexOf('-', StringComparison.Ordinal);
         var parts = (dash < 0 ? number : number[..dash]).Split('.');
         return parts.Length == 3 && parts.All(part => part.Length is > 0 and < 5 && part.All(char.IsAsciiDigit))
-            && (dash < 0 || (number.Length > dash + 1 && number[(dash + 1)..].All(symbol => char.IsAsciiLetterOrDigit(symbol) || symbol is '.' or '-')));
+            && (dash < 0 || (number.Length > dash + 1
+                && number[(dash + 1)..].All(symbol => char.IsAsciiLetterOrDigit(symbol) || symbol is '.' or '-')));
     }
 }

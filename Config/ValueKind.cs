@@ -21,7 +21,8 @@ sealed record ValueKind(Shape Shape, string Allowed, Predicate<string> Accepts, 
 
     /// <summary>A path; <c>~/</c> is the user's home. <c>~somebody/</c> is a shell's business.</summary>
     public static readonly ValueKind FilePath = new(
-        Shape.Text, "a path, absolute or beginning with ~/", text => !text.Any(char.IsControl) && !(text[0] == '~' && text.Length > 1 && text[1] is not ('/' or '\\')));
+        Shape.Text, "a path, absolute or beginning with ~/",
+        text => !text.Any(char.IsControl) && !(text[0] == '~' && text.Length > 1 && text[1] is not ('/' or '\\')));
 
     /// <summary>The base of a provider's API.</summary>
     public static readonly ValueKind Url = new(
@@ -40,7 +41,8 @@ sealed record ValueKind(Shape Shape, string Allowed, Predicate<string> Accepts, 
     public static readonly ValueKind Port = Whole(0, 65535);
 
     /// <summary>A release.</summary>
-    public static readonly ValueKind Release = new(Shape.Text, "a release of Temporal's CLI, such as 1.8.2", text => TemporalReleases.TryParse(text, out _));
+    public static readonly ValueKind Release = new(
+        Shape.Text, "a release of Temporal's CLI, such as 1.8.2", text => TemporalReleases.TryParse(text, out _));
 
     /// <summary>One of some names, whatever their case.</summary>
     public static ValueKind OneOf(params IEnumerable<string> names)

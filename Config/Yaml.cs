@@ -78,7 +78,8 @@ static class Yaml
         var problem = message switch
         {
             _ when message.StartsWith("Mapping values are not allowed", StringComparison.Ordinal) =>
-                "a key cannot stand here: it is indented more than its neighbours, or a \": \" is missing on the line above, or a value with \": \" in it lacks quotes",
+                "a key cannot stand here: it is indented more than its neighbours, "
+                + "or a \": \" is missing on the line above, or a value with \": \" in it lacks quotes",
             _ when message.Contains("cannot start any token", StringComparison.Ordinal) =>
                 "a value cannot begin with this character: put it in quotes",
             _ => $"this is not YAML: {char.ToLowerInvariant(message[0])}{message[1..]}",
@@ -111,7 +112,10 @@ static class Yaml
         YamlNode Node()
         {
             var at = parser.Current!;
-            if (at is NodeEvent { Tag: { Length: > 0 } tag }) refuse(At(at.Start), $"the tag {ValueKind.Quote(tag)} is not understood: write the value alone");
+            if (at is NodeEvent { Tag: { Length: > 0 } tag })
+            {
+                refuse(At(at.Start), $"the tag {ValueKind.Quote(tag)} is not understood: write the value alone");
+            }
             switch (at)
             {
                 case Scalar scalar:

@@ -194,6 +194,8 @@ public class CascadeTests
     [InlineData("STIGMER_LLM_PROVIDER=gemini", "STIGMER_LLM_PROVIDER is \"gemini\": it must be ollama, anthropic, openai or demo")]
     [InlineData("STIGMER_LLM_MAX_TOKENS=many", "STIGMER_LLM_MAX_TOKENS is \"many\": it must be a whole number from 1 to 1000000")]
     [InlineData("STIGMER_LLM_BASE_URL=http://me:secret@host", "STIGMER_LLM_BASE_URL must be an http:// or https:// address without a user name, a ? or a #")]
+    [InlineData("TEMPORAL_SERVICE_ADDRESS=127.0.0.1:50051",
+        "TEMPORAL_SERVICE_ADDRESS is 127.0.0.1:50051, where both the API and an external Temporal would be: for the engine inside stigmer-server say --embedded or temporal.embedded: true")]
     [InlineData("OLLAMA_HOST=ftp://x", "OLLAMA_HOST must be an address, such as 127.0.0.1:11434 or http://gpu.example.com:11434")]
     [InlineData("TEMPORAL_SERVICE_ADDRESS=temporal.example.com", "TEMPORAL_SERVICE_ADDRESS is \"temporal.example.com\": it must be HOST:PORT, such as localhost:7233")]
     [InlineData("TEMPORAL_SERVICE_ADDRESS=t:1; TEMPORAL_TLS=maybe", "TEMPORAL_TLS is \"maybe\": it must be true or false")]
@@ -270,6 +272,10 @@ public class CascadeTests
     public void A_servers_version_is_mapped_and_said() => Assert.Equal(
         "/h/.stigmer/config.yaml:4:16: temporal.version 1.25.1 is the version of a Temporal server: the CLI's release 1.1.1, which contains it, is used",
         Assert.Single(Resolve(Yaml("temporal.version: 1.25.1")).Warnings));
+
+    [Fact]
+    public void A_servers_version_is_not_worth_a_word_where_nothing_is_downloaded() =>
+        Assert.Empty(Resolve(Yaml("temporal.version: 1.25.1"), "", new Flags(Embedded: true)).Warnings);
 
     [Theory]
     [InlineData("claude-sonnet-4.5")]

@@ -1,3 +1,4 @@
+using CsCheck;
 using Stigmer.Config;
 
 namespace Stigmer.Tests.Config;
@@ -179,6 +180,26 @@ public class ConfigFileTests
     [Fact]
     public void Deep_nesting_is_refused_rather_than_followed() =>
         Assert.Contains("maximum nesting depth", Only("backend: " + new string('[', 5000)), StringComparison.Ordinal);
+
+    static readonly string[] Pieces =
+    [
+        "backend", "local", "llm", "port", "type", ":", ": ", " ", "  ", "\n", "\n  ", "\n    ", "\t", "\r\n", "- ", "[", "]", "{", "}", ",", "'", "\"", "*x", "&x ", "!t ",
+        "|", ">-", "#", "---", "...", "%YAML 9.9", "? ", "<<", "@", "`", "~", "\0", "é", "😀", "\ud800", "\u2028", "\\", "0x1", "\uFEFF",
+    ];
+
+    // Lines of a file in which anything may have gone wrong.
+    static readonly Gen<string> Text = Gen.Int[0, Pieces.Length - 1].Select(piece => Pieces[piece]).Array[0, 24].Select(pieces => string.Concat(pieces));
+
+    [Fact]
+    public void Whatever_stands_in_it_is_read_or_refused_with_a_place_in_it() => Text.Sample(text =>
+    {
+        foreach (var diagnostic in Read(text).Diagnostics)
+        {
+            Assert.InRange(diagnostic.At!.Value.Line, 1, text.Length + 2);
+            Assert.InRange(diagnostic.At.Value.Column, 1, text.Length + 2);
+            Assert.DoesNotContain('\n', diagnostic.Message);
+        }
+    }, iter: 5000);
 
     [Fact]
     public void A_file_that_is_not_there_sets_nothing()
