@@ -28,14 +28,14 @@ sealed class Proxy(IWebProxy environment) : IWebProxy
     /// </summary>
     public Uri? ForTunnel(DnsEndPoint target)
     {
-        var host = target.Host.Contains(':', StringComparison.Ordinal) ? $"[{target.Host.Trim('[', ']')}]" : target.Host;
-        return GetProxy(new Uri($"https://{host}:{target.Port}")) ?? GetProxy(new Uri($"http://{host}:{target.Port}"));
+        var place = Written(target);
+        return GetProxy(new Uri($"https://{place}")) ?? GetProxy(new Uri($"http://{place}"));
     }
 
     /// <summary>Asks the proxy at the other end of a fresh connection for a tunnel. Throws HttpRequestException when it will not.</summary>
     public async Task OpenTunnel(Stream connection, Uri proxy, DnsEndPoint target, CancellationToken cancel)
     {
-        var place = $"{target.Host}:{target.Port}";
+        var place = Written(target);
         var request = new StringBuilder($"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n");
         if (Login(proxy) is { } login)
         {
@@ -60,6 +60,9 @@ sealed class Proxy(IWebProxy environment) : IWebProxy
             throw new HttpRequestException(HttpRequestError.ProxyTunnelError, $"The proxy at {proxy.Host}:{proxy.Port} answered CONNECT {place} with '{status}'");
         }
     }
+
+    static string Written(DnsEndPoint target) =>
+        target.Host.Contains(':', StringComparison.Ordinal) ? $"[{target.Host.Trim('[', ']')}]:{target.Port}" : $"{target.Host}:{target.Port}";
 
     static bool EndsWithEmptyLine(StringBuilder text) =>
         text.Length >= 4 && text[^1] == '\n' && text[^2] == '\r' && text[^3] == '\n' && text[^4] == '\r';

@@ -36,7 +36,7 @@ static class TemporalReadiness
                 }
                 notYet?.Invoke("it answers, and does not serve yet");
             }
-            catch (RpcException e) when (!cancel.IsCancellationRequested && ChangesByItself(e.StatusCode, starting))
+            catch (RpcException e) when (!cancel.IsCancellationRequested && ChangesByItself(e, starting))
             {
                 // Asked again below.
                 notYet?.Invoke(e.StatusCode == StatusCode.NotFound ? $"namespace {connection.Namespace} is not there yet" : e.Status.Detail);
@@ -73,15 +73,21 @@ static class TemporalReadiness
         }
     }
 
-    static bool ChangesByItself(StatusCode code, bool starting) => code switch
+    static bool ChangesByItself(RpcException e, bool starting) => e.StatusCode switch
     {
+        _ when TlsProblem(e) is not null => false,
         StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.InvalidArgument or StatusCode.Unimplemented => false,
         StatusCode.NotFound => starting,
         _ => true,
     };
 
+    static string? TlsProblem(RpcException e) =>
+        e.Status.DebugException is HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } tls ? (tls.InnerException ?? tls).Message : null;
+
     static Failure Refused(TemporalConnection connection, RpcException e) => e.StatusCode switch
     {
+        _ when TlsProblem(e) is { } problem => new(
+            $"There is no TLS with Temporal at {connection.Address}", problem, "Check TEMPORAL_TLS_SERVER_CA_CERT_PATH and TEMPORAL_TLS_SERVER_NAME, or set TEMPORAL_TLS=false for plaintext", inner: e),
         StatusCode.NotFound => new($"Namespace {connection.Namespace} does not exist at {connection.Address}", null, "Set TEMPORAL_NAMESPACE or temporal.namespace to one that does", inner: e),
         StatusCode.Unauthenticated or StatusCode.PermissionDenied => new(
             $"Temporal at {connection.Address} refuses us", e.Status.Detail, "Check TEMPORAL_API_KEY and TEMPORAL_NAMESPACE", inner: e),

@@ -51,6 +51,15 @@ public class ChannelsTests
     }
 
     [Fact]
+    public async Task An_IPv6_address_is_reached()
+    {
+        Assert.SkipUnless(HasIPv6(), "this machine has no IPv6 loopback");
+        await using var server = await GrpcEcho.Start(IPAddress.IPv6Loopback);
+        using var channel = Channels.ToServer(new HostPort("[::1]", server.Port), "t");
+        await Check(channel);
+    }
+
+    [Fact]
     public async Task A_refused_connection_is_said_to_be_one()
     {
         using var channel = Channels.ToServer(new HostPort("localhost", FreePort()), "t");

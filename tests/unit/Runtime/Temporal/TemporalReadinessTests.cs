@@ -57,6 +57,17 @@ public class TemporalReadinessTests
         Assert.Contains(what, failure.What, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Plaintext_where_TLS_is_wanted_is_a_failure_at_once(bool starting)
+    {
+        await using var server = await Serve(new Frontend(), 0);
+        var connection = To(new Uri(server.Urls.Single()).Port) with { Tls = new TemporalTls() };
+        var failure = await Assert.ThrowsAsync<Failure>(() => TemporalReadiness.Wait(connection, starting, TimeProvider.System, Cancel));
+        Assert.Contains("There is no TLS with Temporal at localhost:", failure.What, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Waiting_can_be_given_up()
     {
