@@ -10,7 +10,7 @@ namespace Stigmer.Server.Storage;
 static partial class Schema
 {
     /// <summary>In order. The server's own tables, and those of the embedded engine (prefix engine_).</summary>
-    static readonly string[] Scripts = [ServerTables];
+    static readonly string[] Scripts = [ServerTables, EngineTables];
 
     /// <summary>What a table of the server's own says about itself: the server's id, and the version that last wrote the file.</summary>
     const string ServerTables = """
