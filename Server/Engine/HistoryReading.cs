@@ -15,13 +15,13 @@ static class HistoryReading
     const long MaxPageBytes = 2 * 1024 * 1024;
 
     /// <summary>The next page of a history that has an end, and where it goes on; null: it is complete.</summary>
-    public static async Task<(List<HistoryEvent> Events, PageToken? Rest)> Page(EmbeddedEngine engine, PageToken from, int atMost)
+    public static async Task<(List<HistoryEvent> Events, PageToken? More)> Page(EmbeddedEngine engine, PageToken token, int atMost)
     {
-        var events = await engine.Read(connection => Store.Events(connection, from.RunKey, from.NextEventId, from.ToEventId,
+        var events = await engine.Read(connection => Store.Events(connection, token.RunKey, token.NextEventId, token.ToEventId,
             Math.Min(atMost, MaxPageEvents), MaxPageBytes)).ConfigureAwait(false);
-        var next = from with { NextEventId = events.Count == 0 ? from.ToEventId : events[^1].EventId + 1 };
-        if (next.NextEventId < from.ToEventId) return (events, next);
-        events.AddRange(from.Unwritten);
+        var next = token with { NextEventId = events.Count == 0 ? token.ToEventId : events[^1].EventId + 1 };
+        if (next.NextEventId < token.ToEventId) return (events, next);
+        events.AddRange(token.Unwritten);
         return (events, null);
     }
 
@@ -82,9 +82,9 @@ static class HistoryReading
     }
 
     /// <param name="read">The page came from here, and more is to come after it.</param>
-    static GetWorkflowExecutionHistoryResponse Answer((List<HistoryEvent> Events, PageToken? Rest) page, PageToken? read = null)
+    static GetWorkflowExecutionHistoryResponse Answer((List<HistoryEvent> Events, PageToken? More) page, PageToken? read = null)
     {
-        var more = page.Rest ?? (read is { } token ? token with { NextEventId = token.ToEventId } : null);
+        var more = page.More ?? (read is { } token ? token with { NextEventId = token.ToEventId } : null);
         return new GetWorkflowExecutionHistoryResponse
         {
             History = new History { Events = { page.Events } }, NextPageToken = more?.ToBytes() ?? ByteString.Empty,

@@ -64,16 +64,16 @@ sealed class Step(OpenRuns open, Transaction transaction, long now)
     /// <summary>Stores, enters into the queues, matches; to be called once, last.</summary>
     public void Finish()
     {
-        foreach (var run in touched) Store(run);
+        foreach (var run in touched) Save(run);
         while (Queues.TryTakeHot(out var key)) Queues.Match(key, open.IsWaiting, Give);
     }
 
-    void Store(RunState run)
+    void Save(RunState run)
     {
         var news = run.Changes.Events.Count > 0;
         var (endedActivities, changedActivities) = (run.Changes.EndedActivities.ToArray(), run.Changes.Activities.ToArray());
         var (endedTimers, newTimers) = (run.Changes.EndedTimers.ToArray(), run.Changes.Timers.ToArray());
-        Engine.Store.Save(Connection, run);
+        Store.Save(Connection, run);
         foreach (var ended in endedActivities) open.Deadlines.Remove(ended.Deadline);
         foreach (var ended in endedTimers) open.Deadlines.Remove(ended.Deadline);
         foreach (var changed in changedActivities) open.Watch(run, changed, Now);
@@ -101,7 +101,7 @@ sealed class Step(OpenRuns open, Transaction transaction, long now)
             Activities.Start(run, activity, Now, poller.Identity, nonce);
             given = new GivenTask(token, 0, [], Responses.ActivityTask(run, activity, token));
         }
-        Store(run);
+        Save(run);
         AfterCommit(() => poller.Complete(given));
     }
 }
