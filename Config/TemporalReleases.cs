@@ -4,7 +4,8 @@ namespace Stigmer.Config;
 
 /// <summary>
 /// Releases of Temporal's CLI, the one thing that is downloaded, and of the server that each contains: older configurations
-/// name the server. Read on 2026-11-24 in the release notes of temporalio/cli.
+/// name the server. Gathered on 2026-11-24 from stored copies of
+/// public pages about temporalio/cli's releases.
 /// </summary>
 static class TemporalReleases
 {
