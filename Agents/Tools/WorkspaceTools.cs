@@ -67,8 +67,31 @@ static class WorkspaceTools
     /// <param name="arguments">JSON, as the model wrote it.</param>
     /// <param name="workspace">The run's workspace: an absolute path.</param>
     /// <param name="cancel">Ends the call at once.</param>
-    public static Task<ToolOutcome> Call(string name, string arguments, string workspace, CancellationToken cancel) =>
-        throw new NotImplementedException($"{name}{arguments}{workspace}{cancel}");
+    public static Task<ToolOutcome> Call(string name, string arguments, string workspace, CancellationToken cancel) => Task.Run(
+        () =>
+        {
+            try
+            {
+                var given = ToolArguments.Parse(arguments);
+                var folder = WorkspaceFolder.Open(workspace);
+                return name switch
+                {
+                    List => WorkspaceList.Run(folder, given, cancel),
+                    Read => WorkspaceRead.Run(folder, given, cancel),
+                    Search => WorkspaceSearch.Run(folder, given, cancel),
+                    _ => throw new Refused($"There is no tool {name}"),
+                };
+            }
+            catch (Refused e)
+            {
+                return new ToolOutcome(false, e.Message);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return new ToolOutcome(false, $"It failed: {e.Message}");
+            }
+        },
+        cancel);
 
     static JsonElement Schema(string json) => JsonElement.Parse(json);
 }
