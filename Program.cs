@@ -77,12 +77,16 @@ static class Program
         root.Options.Add(Terminal.NoColorOption);
         root.SetAction(Group.PrintHelp);
         // One line a command, in the order in which a person meets them.
+        root.Subcommands.Add(Local.Create());
         root.Subcommands.Add(RunCommand.Create());
         root.Subcommands.Add(Runs.Create());
         root.Subcommands.Add(Group.Create("config", "What is configured, and by what", ConfigShow.Create(), ConfigValidate.Create(), ConfigPath.Create()));
         root.Subcommands.Add(AgentRunner.Create());
         root.Subcommands.Add(Commands.Version.Create());
         root.Subcommands.Add(Help.Create());
+        var hidden = Group.Create("internal", "Not for people", InternalDaemon.Create(), InternalSpawn.Create());
+        hidden.Hidden = true;
+        root.Subcommands.Add(hidden);
         return root;
     }
 

@@ -99,6 +99,9 @@ sealed class Child
     /// <summary>Closes its standard input. For one of our roles: its supervisor is gone.</summary>
     public void CloseInput() => input?.Dispose();
 
+    /// <summary>Closes our end of its input, once it has ended. Who reads its other pipes closes them.</summary>
+    public void Release() => input?.Dispose();
+
     /// <summary>Sends a signal to the whole group; nothing where the process has ended.</summary>
     [UnsupportedOSPlatform("windows")]
     void Signal(int signal)

@@ -53,6 +53,15 @@ static unsafe partial class Libc
     [LibraryImport("libc", SetLastError = true)]
     public static partial int dup2(int from, int to);
 
+    /// <summary>Opens what exists: without O_CREAT there is no third, variadic argument.</summary>
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int open(string path, int flags);
+
+    /// <summary>Flags of open, from fcntl.h.</summary>
+    public const int O_WRONLY = 1;
+    public static int O_APPEND => OperatingSystem.IsMacOS() ? 0x8 : 0x400;
+    public static int O_CLOEXEC => OperatingSystem.IsMacOS() ? 0x1000000 : 0x80000;
+
     [LibraryImport("libc")]
     public static partial int posix_spawn(int* pid, byte* path, byte* fileActions, byte* attributes, byte** arguments, byte** environment);
 

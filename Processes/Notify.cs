@@ -23,12 +23,12 @@ sealed class Notify
     readonly FileStream? pipe;
     readonly ITimer? beats;
 
-    Notify(FileStream? pipe, TimeProvider time, bool watchInput)
+    Notify(FileStream? pipe, TimeProvider time, bool supervised)
     {
         this.pipe = pipe;
-        if (pipe is null) return;
+        if (pipe is null || !supervised) return;
         beats = time.CreateTimer(_ => Send("BEAT=1\n"), null, Beat, Beat);
-        if (watchInput) new Thread(WatchInput, 256 * 1024) { IsBackground = true, Name = "supervisor" }.Start();
+        new Thread(WatchInput, 256 * 1024) { IsBackground = true, Name = "supervisor" }.Start();
     }
 
     /// <summary>Cancelled when the supervisor has died: the role then ends at once. Never where there is none.</summary>
@@ -41,10 +41,10 @@ sealed class Notify
     /// For a role, at its start: takes the pipe that the environment names, begins to beat, and watches standard input, whose
     /// end tells that the supervisor died (on Linux the kernel kills us then as well).
     /// </summary>
-    public static Notify FromEnvironment(Func<string, string?> environment, TimeProvider time) => Take(environment, time, watchInput: true);
+    public static Notify FromEnvironment(Func<string, string?> environment, TimeProvider time) => Take(environment, time, supervised: true);
 
-    /// <summary>The same for a process that reports to its starter and outlives it: its standard input is left alone.</summary>
-    public static Notify ToStarter(Func<string, string?> environment, TimeProvider time) => Take(environment, time, watchInput: false);
+    /// <summary>The same for a process that reports to its starter and outlives it: it does not beat, and its standard input is left alone.</summary>
+    public static Notify ToStarter(Func<string, string?> environment, TimeProvider time) => Take(environment, time, supervised: false);
 
     /// <summary>Says that the role serves; with the port that it really has, where it listens.</summary>
     public Task Ready(int? port = null)
@@ -70,7 +70,7 @@ sealed class Notify
         lock (gate) pipe?.Dispose();
     }
 
-    static Notify Take(Func<string, string?> environment, TimeProvider time, bool watchInput)
+    static Notify Take(Func<string, string?> environment, TimeProvider time, bool supervised)
     {
         if (!long.TryParse(environment(Variable), NumberStyles.None, CultureInfo.InvariantCulture, out var descriptor)) return new Notify(null, time, false);
         // Neither the variable nor the pipe is for those whom we start.
@@ -79,7 +79,7 @@ sealed class Notify
         try
         {
             var pipe = new FileStream(new SafeFileHandle((nint)descriptor, ownsHandle: true), FileAccess.Write, bufferSize: 0);
-            return new Notify(pipe, time, watchInput);
+            return new Notify(pipe, time, supervised);
         }
         catch (Exception e) when (e is IOException or ArgumentException or UnauthorizedAccessException)
         {

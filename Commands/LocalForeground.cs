@@ -1,0 +1,85 @@
+using System.Collections.Concurrent;
+using Stigmer.Config;
+using Stigmer.Processes;
+using Stigmer.Runtime;
+using Stigmer.Runtime.Control;
+
+namespace Stigmer.Commands;
+
+/// <summary>
+/// <c>stigmer local --foreground</c>: this process is the daemon. The start's lines, then the logs of all components; ends in
+/// order on a signal or by <c>local stop</c>. Fit to be pid 1 of a container.
+/// </summary>
+static class LocalForeground
+{
+    /// <summary>Runs the stack until it has ended; 0 once it was ready.</summary>
+    public static async Task<int> Run(Settings settings, TimeSpan timeout, Terminal terminal, CancellationToken cancel)
+    {
+        using var orphans = Environment.ProcessId == 1 && OperatingSystem.IsLinux() ? UnixProcess.AdoptOrphans() : null;
+        var view = new StartView(terminal);
+        var order = await LocalStart.Order(settings, timeout, view, terminal, cancel);
+        var screen = new Screen(terminal, settings.Llm, view, cancel);
+        var ended = await Daemon.Run(order, TimeProvider.System, listening: () => { }, starterGone: null, screen.Show, screen.Echo, cancel);
+        view.End();
+        if (ended is not { } code)
+        {
+            throw new Failure("Stigmer is already running", $"another daemon holds {settings.Home.DaemonLock}", "`stigmer local stop` ends it");
+        }
+        // Told to end before it was ready: whoever sent the signal learns that it was heard.
+        if (!screen.WasReady) cancel.ThrowIfCancellationRequested();
+        return code;
+    }
+
+    /// <summary>Lines of the logs are held back until the start's own lines are through.</summary>
+    sealed class Screen(Terminal terminal, LlmSettings llm, StartView view, CancellationToken cancel)
+    {
+        readonly Lock gate = new();
+        readonly ConcurrentQueue<string> held = new();
+
+        public bool WasReady { get; private set; }
+
+        public void Show(ControlReply reply)
+        {
+            lock (gate)
+            {
+                if (reply.Type != ControlReply.Ready)
+                {
+                    view.Show(reply);
+                    return;
+                }
+                WasReady = true;
+                if (terminal.Json && reply.State is { } state) terminal.Document(state.Document with { AlreadyRunning = false }, StatusJson.Default.StatusDocument);
+                while (held.TryDequeue(out var line)) Write(line);
+            }
+            _ = WarnOfModel();
+        }
+
+        public void Echo(string component, string line)
+        {
+            lock (gate)
+            {
+                if (WasReady) Write($"{component} | {line}");
+                else held.Enqueue($"{component} | {line}");
+            }
+        }
+
+        void Write(string line)
+        {
+            // Asked for by --foreground; with --json standard output carries documents alone.
+            if (terminal.Json) terminal.Note(line);
+            else terminal.Line(line);
+        }
+
+        async Task WarnOfModel()
+        {
+            try
+            {
+                await StatusChecks.WarnOfModel(new LlmStatus(llm.Provider.Name(), llm.Model, llm.BaseUrl, null, null, null), terminal, cancel);
+            }
+            catch (OperationCanceledException)
+            {
+                // Told to end meanwhile.
+            }
+        }
+    }
+}

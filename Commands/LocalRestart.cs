@@ -1,0 +1,55 @@
+using System.CommandLine;
+using Stigmer.Config;
+using Stigmer.Runtime;
+using Stigmer.Runtime.Control;
+
+namespace Stigmer.Commands;
+
+/// <summary>
+/// <c>stigmer local restart</c>: reads configuration and secrets afresh, and only then stops what runs and starts it again.
+/// </summary>
+static class LocalRestart
+{
+    /// <summary>The command.</summary>
+    public static Command Create()
+    {
+        var command = new Command("restart", "Read the configuration afresh, then stop and start the stack");
+        var options = new StartOptions(command);
+        command.SetAction((parsed, cancel) => Run(options.Read(parsed), Terminal.From(parsed), cancel));
+        return command;
+    }
+
+    static async Task<int> Run(StartRequest request, Terminal terminal, CancellationToken cancel)
+    {
+        var settings = LocalStart.Resolve(request, terminal);
+        var view = new StartView(terminal);
+        var order = await LocalStart.Order(settings, request.Timeout, view, terminal, cancel);
+        if (await Running(settings.Home, cancel) is { } running) WarnOfEngine(running, settings.Temporal, terminal);
+        await Launcher.Stop(settings.Home, Daemon.DefaultGrace, () => { }, TimeProvider.System, cancel);
+        if (request.Foreground) return await LocalForeground.Run(settings, request.Timeout, terminal, cancel);
+        var launched = await LocalStart.Start(order, view, cancel);
+        terminal.Ok("Daemon restarted successfully");
+        await LocalStart.Report(launched.State, alreadyRunning: false, terminal, cancel);
+        return ExitCode.Done;
+    }
+
+    static async Task<StackState?> Running(StigmerHome home, CancellationToken cancel)
+    {
+        try
+        {
+            return await Launcher.Status(home, TimeProvider.System, cancel);
+        }
+        catch (Failure)
+        {
+            return null; // It hangs, which restarting is for.
+        }
+    }
+
+    /// <summary>A flag of the last start is not remembered. A fall-back to the embedded engine is no change.</summary>
+    static void WarnOfEngine(StackState running, TemporalSettings now, Terminal terminal)
+    {
+        var next = Runtime.Stack.ModeName(now.Mode);
+        if (next == running.Engine || (running.Document.Temporal?.Detail is not null && now.IsDefault)) return;
+        terminal.Warn($"The engine changes from {running.Engine} to {next}, as the configuration says");
+    }
+}

@@ -1,0 +1,91 @@
+using System.CommandLine;
+using System.Globalization;
+using Stigmer.Config;
+using Stigmer.Runtime;
+
+namespace Stigmer.Commands;
+
+/// <summary><c>stigmer local status</c>: what runs, how healthy it is, which model and which engine.</summary>
+static class LocalStatus
+{
+    /// <summary>The command.</summary>
+    public static Command Create()
+    {
+        var command = new Command("status", "Show what runs and how healthy it is");
+        command.SetAction((parsed, cancel) => Run(Terminal.From(parsed), cancel));
+        return command;
+    }
+
+    static async Task<int> Run(Terminal terminal, CancellationToken cancel)
+    {
+        var home = StigmerHome.From(Environment.GetEnvironmentVariable);
+        var state = await Launcher.Status(home, TimeProvider.System, cancel);
+        var document = state is null ? Stopped() : await StatusChecks.Complete(state.Document, cancel);
+        if (terminal.Json) terminal.Document(document, StatusJson.Default.StatusDocument);
+        else Show(document, terminal);
+        return !document.Running ? ExitCode.NotRunning : document.Ready ? ExitCode.Done : ExitCode.Failed;
+    }
+
+    static StatusDocument Stopped()
+    {
+        var settings = Configuration.Resolve(Environment.GetEnvironmentVariable, new Flags());
+        return new StatusDocument
+        {
+            Running = false,
+            Ready = false,
+            Version = Build.Version,
+            Endpoint = settings.Endpoint.ToString(),
+            Home = settings.Home.Root,
+            DataDir = settings.DataDir,
+            Components = [],
+        };
+    }
+
+    /// <summary>The document for people.</summary>
+    public static void Show(StatusDocument document, Terminal terminal)
+    {
+        terminal.Line("Stigmer Local Status:");
+        terminal.Line(string.Concat(Enumerable.Repeat(terminal.RuleSymbol, 37)));
+        if (!document.Running)
+        {
+            terminal.Line($"  Status: {terminal.ErrorSymbol} Stopped");
+            return;
+        }
+        terminal.Line($"  Status: {(document.Ready ? $"{terminal.OkSymbol} Running" : $"{terminal.WarningSymbol} Running, not ready")}");
+        terminal.Line(string.Create(CultureInfo.InvariantCulture, $"  PID:    {document.Pid}"));
+        terminal.Line($"  Port:   {document.Endpoint[(document.Endpoint.LastIndexOf(':') + 1)..]}");
+        terminal.Line($"  Data:   {Tilde(document.DataDir)}");
+        if (document.Temporal is { } temporal)
+        {
+            var engine = temporal.Mode switch
+            {
+                "managed" => $"Temporal {temporal.Version ?? "of unknown version"} at {temporal.Address}",
+                "external" => $"external Temporal at {temporal.Address}, namespace {temporal.Namespace}",
+                _ => "embedded",
+            };
+            terminal.Line($"  Engine: {engine}{(temporal.Reachable == false ? ", which does not answer" : "")}");
+            if (temporal.Detail is { } detail) terminal.Line($"          {detail}");
+        }
+        if (document.Llm is { } llm)
+        {
+            terminal.Line($"  Model:  {llm.Provider} {llm.Model}{(llm.BaseUrl.Length > 0 ? $" at {llm.BaseUrl}" : "")}");
+            if (llm.Detail is { } detail) terminal.Line($"          {terminal.WarningSymbol} {detail}");
+        }
+        terminal.Line();
+        terminal.Line("  COMPONENT       PID      STATE       RESTARTS  SINCE");
+        foreach (var component in document.Components)
+        {
+            var pid = component.Pid?.ToString(CultureInfo.InvariantCulture) ?? "-";
+            terminal.Line(string.Create(
+                CultureInfo.InvariantCulture,
+                $"  {component.Name,-14}  {pid,-7}  {component.State,-10}  {component.Restarts,-8}  {component.Since.LocalDateTime:yyyy-MM-dd HH:mm:ss}"));
+            if (component.Detail is { } detail) terminal.Line($"    {detail}");
+        }
+    }
+
+    static string Tilde(string path)
+    {
+        var home = Environment.GetEnvironmentVariable("HOME");
+        return !string.IsNullOrEmpty(home) && path.StartsWith(home + "/", StringComparison.Ordinal) ? "~" + path[home.Length..] : path;
+    }
+}

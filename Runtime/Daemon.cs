@@ -1,0 +1,243 @@
+using Stigmer.Config;
+using Stigmer.Processes;
+using Stigmer.Runtime.Control;
+
+namespace Stigmer.Runtime;
+
+/// <summary>
+/// The supervisor of one home: holds its lock, starts the stack, answers on the control socket, and stops the stack when it is
+/// told to or when nobody waits any more for one that is not ready.
+/// </summary>
+sealed class Daemon
+{
+    /// <summary>How long a component may take when it is told to end, unless the command says otherwise.</summary>
+    public static readonly TimeSpan DefaultGrace = TimeSpan.FromSeconds(10);
+
+    /// <summary>The same when a start is undone: a person waits who changed their mind.</summary>
+    static readonly TimeSpan UndoGrace = TimeSpan.FromSeconds(1);
+
+    readonly Stack stack;
+    readonly StackLogs logs;
+    readonly TimeProvider time;
+    readonly Action<ControlReply>? watcher;
+    readonly Lock gate = new();
+    readonly List<ControlReply> told = [];
+    readonly HashSet<ControlConnection> waiting = [];
+    readonly HashSet<ControlConnection> stopping = [];
+    readonly CancellationTokenSource undo = new();
+    readonly TaskCompletionSource<TimeSpan> stopAsked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    string phase = DaemonPhase.Starting;
+    bool starterWaits;
+
+    Daemon(StartOrder order, StackLogs logs, TimeProvider time, Action<ControlReply>? watcher)
+    {
+        (this.logs, this.time, this.watcher) = (logs, time, watcher);
+        stack = new Stack(order, logs, time);
+    }
+
+    /// <summary>
+    /// Runs until the stack has ended. Completes with null, without having done anything, where another daemon holds the lock;
+    /// fails with what hindered the start, which has been undone then.
+    /// </summary>
+    /// <param name="order">What to start.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="listening">Called when the control socket can be used.</param>
+    /// <param name="starterGone">Completes when the process that ordered the start has gone away or has connected; null: nobody did.</param>
+    /// <param name="watcher">Is told all that happens; null: only those who ask on the control socket.</param>
+    /// <param name="echo">Gets component and line of all logs; null: nobody looks on.</param>
+    /// <param name="stop">Asks for an end in order.</param>
+    public static async Task<int?> Run(
+        StartOrder order, TimeProvider time, Action listening, Task? starterGone, Action<ControlReply>? watcher, Action<string, string>? echo, CancellationToken stop)
+    {
+        var home = order.Settings.Home;
+        foreach (var folder in (ReadOnlySpan<string>)[home.Root, home.Run, home.Logs]) home.Ensure(folder);
+        using var held = DaemonLock.TryTake(home);
+        if (held is null) return null;
+        using var logs = new StackLogs(home, time, echo, ownOutput: echo is null);
+        var daemon = new Daemon(order, logs, time, watcher);
+        try
+        {
+            return await daemon.Run(home, listening, starterGone, stop);
+        }
+        catch (Exception e) when (e is not Failure and not OperationCanceledException)
+        {
+            logs.Daemon.Error("the daemon failed", ("error", e));
+            throw;
+        }
+    }
+
+    async Task<int> Run(StigmerHome home, Action listening, Task? starterGone, CancellationToken stop)
+    {
+        logs.Daemon.Info("started", ("version", Build.Version), ("pid", Environment.ProcessId), ("home", home.Root));
+        await EndLeftovers(home);
+        StateFiles.WriteProcess(home.DaemonPid, NamedProcess.From("daemon", ProcessIdentity.Of(Environment.ProcessId)));
+        var listener = ControlSocket.Listen(home.ControlSocket);
+        using var server = new ControlServer(listener, Hello, Asked, Left);
+        var serving = server.Run();
+        if (starterGone is not null)
+        {
+            starterWaits = true;
+            _ = WhenGone(starterGone);
+        }
+        listening();
+        using var onStop = stop.Register(() => AskToStop(DefaultGrace));
+
+        Failure? failure = null;
+        try
+        {
+            await stack.Start(Tell, undo.Token);
+            Ready();
+            await StopIn(await stopAsked.Task);
+        }
+        catch (Failure why)
+        {
+            logs.Daemon.Error(why.What, ("why", why.Why));
+            failure = why;
+            await StopIn(UndoGrace);
+        }
+        catch (OperationCanceledException)
+        {
+            logs.Daemon.Info("the start is undone");
+            await StopIn(UndoGrace);
+        }
+        StateFiles.Delete(home.ControlSocket);
+        StateFiles.Delete(home.Children);
+        StateFiles.Delete(home.TemporalPid);
+        StateFiles.Delete(home.DaemonPid);
+        logs.Daemon.Info("ended");
+        Farewell(failure);
+        server.Dispose();
+        await serving;
+        await server.Drain(TimeSpan.FromSeconds(1), time);
+        return failure is null ? ExitCode.Done : throw failure;
+    }
+
+    /// <summary>What an earlier daemon left that was killed: by pid, start time and boot, or not at all.</summary>
+    async Task EndLeftovers(StigmerHome home)
+    {
+        var named = StateFiles.ReadChildren(home.Children).Append(StateFiles.ReadProcess(home.TemporalPid)).OfType<NamedProcess>();
+        foreach (var left in named.DistinctBy(p => p.Pid))
+        {
+            if (!left.Identity.IsAlive) continue;
+            logs.Daemon.Warn("ends what an earlier daemon left", ("component", left.Name), ("pid", left.Pid));
+            left.Identity.AskToEnd();
+            using var grace = new CancellationTokenSource(UndoGrace, time);
+            try
+            {
+                await left.Identity.WaitForEnd(time, grace.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                left.Identity.Kill();
+                await left.Identity.WaitForEnd(time, CancellationToken.None);
+            }
+        }
+    }
+
+    ControlReply Hello()
+    {
+        lock (gate) return new ControlReply { Type = ControlReply.Hello, Version = Build.Version, Pid = Environment.ProcessId, Phase = phase };
+    }
+
+    void Asked(ControlConnection connection, ControlRequest request)
+    {
+        lock (gate)
+        {
+            switch (request.Command)
+            {
+                case ControlRequest.Start:
+                    foreach (var reply in told) connection.Send(reply);
+                    waiting.Add(connection);
+                    if (phase == DaemonPhase.Ready) connection.Send(ReadyReply());
+                    break;
+                case ControlRequest.Leave:
+                    waiting.Remove(connection);
+                    if (!UndoIfNobodyWaits()) connection.Send(new ControlReply { Type = ControlReply.Left });
+                    break;
+                case ControlRequest.Status:
+                    connection.Send(new ControlReply { Type = ControlReply.Status, State = stack.State(phase == DaemonPhase.Ready) });
+                    break;
+                case ControlRequest.Stop:
+                    stopping.Add(connection);
+                    AskToStop(request.TimeoutMs is { } ms ? TimeSpan.FromMilliseconds(ms) : DefaultGrace);
+                    break;
+            }
+        }
+    }
+
+    void Left(ControlConnection connection)
+    {
+        lock (gate)
+        {
+            stopping.Remove(connection);
+            if (waiting.Remove(connection)) UndoIfNobodyWaits();
+        }
+    }
+
+    async Task WhenGone(Task starterGone)
+    {
+        await starterGone;
+        lock (gate)
+        {
+            starterWaits = false;
+            UndoIfNobodyWaits();
+        }
+    }
+
+    bool UndoIfNobodyWaits()
+    {
+        if (phase != DaemonPhase.Starting || watcher is not null || waiting.Count > 0 || starterWaits) return false;
+        undo.Cancel();
+        return true;
+    }
+
+    void AskToStop(TimeSpan grace)
+    {
+        stopAsked.TrySetResult(grace);
+        undo.Cancel();
+    }
+
+    void Tell(ControlReply reply)
+    {
+        lock (gate)
+        {
+            // Of a download only the latest news are of interest to who comes late.
+            if (reply.Type == ControlReply.Download) told.RemoveAll(r => r.Type == ControlReply.Download);
+            told.Add(reply);
+            foreach (var connection in waiting) connection.Send(reply);
+        }
+        if (reply.Type != ControlReply.Download) logs.Daemon.Info(reply.Text ?? reply.Type);
+        watcher?.Invoke(reply);
+    }
+
+    void Ready()
+    {
+        ControlReply reply;
+        lock (gate)
+        {
+            phase = DaemonPhase.Ready;
+            reply = ReadyReply();
+            foreach (var connection in waiting) connection.Send(reply);
+        }
+        watcher?.Invoke(reply);
+    }
+
+    ControlReply ReadyReply() => new() { Type = ControlReply.Ready, State = stack.State(daemonReady: true) };
+
+    async Task StopIn(TimeSpan grace)
+    {
+        lock (gate) phase = DaemonPhase.Stopping;
+        await stack.Stop(stopAsked.Task.IsCompletedSuccessfully ? stopAsked.Task.Result : grace);
+    }
+
+    void Farewell(Failure? failure)
+    {
+        lock (gate)
+        {
+            var last = failure is null
+                ? new ControlReply { Type = ControlReply.Stopped }
+                : new ControlReply { Type = ControlReply.Failed, Failure = FailureDocument.From(failure) };
+            foreach (var connection in waiting.Concat(stopping).Distinct()) connection.Send(last);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+using Stigmer.Config;
+
+namespace Stigmer.Runtime;
+
+/// <summary>
+/// run/daemon.lock. Whoever holds it is the daemon of this home: the one truth about 'running'. The kernel releases it however
+/// its holder ends.
+/// </summary>
+sealed class DaemonLock : IDisposable
+{
+    readonly FileStream held;
+
+    DaemonLock(FileStream held) => this.held = held;
+
+    /// <summary>Takes the lock; null where somebody holds it.</summary>
+    public static DaemonLock? TryTake(StigmerHome home)
+    {
+        // None: an exclusive flock on Linux and macOS.
+        var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None, BufferSize = 0 };
+        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        try
+        {
+            return new DaemonLock(new FileStream(home.DaemonLock, options));
+        }
+        catch (IOException) when (File.Exists(home.DaemonLock))
+        {
+            return null;
+        }
+    }
+
+    /// <summary>
+    /// Somebody holds it. Asking takes it for an instant, shared with others who ask: a daemon that starts in that instant
+    /// finds it taken, and its launcher, which then sees that nobody holds it, starts another.
+    /// </summary>
+    public static bool IsHeld(StigmerHome home)
+    {
+        try
+        {
+            using var probe = new FileStream(home.DaemonLock, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+            return false;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return false;
+        }
+        catch (IOException)
+        {
+            return true;
+        }
+    }
+
+    /// <summary>The file stays: removing it would let two daemons lock two files of one name.</summary>
+    public void Dispose() => held.Dispose();
+}

@@ -1,0 +1,256 @@
+using System.Text;
+using Stigmer.Config;
+using Stigmer.Processes;
+using Stigmer.Runtime.Control;
+using Stigmer.Runtime.Logs;
+
+namespace Stigmer.Runtime;
+
+/// <summary>What became of a start.</summary>
+/// <param name="State">The stack, ready.</param>
+/// <param name="AlreadyRunning">It was ready before.</param>
+/// <param name="Version">The daemon's version.</param>
+sealed record Launched(StackState State, bool AlreadyRunning, string? Version);
+
+/// <summary>The commands' side of the daemon: starting it, joining a start, ending it.</summary>
+static class Launcher
+{
+    /// <summary>How long a daemon that holds the lock may take to answer on its socket before it counts as hung.</summary>
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
+    /// <summary>
+    /// Starts the stack and waits until it is ready; joins a start that is under way; a stack that runs is left as it is.
+    /// Cancelling undoes the start, unless somebody else waits for it too. Fails with what hindered the start.
+    /// </summary>
+    /// <param name="order">What to start; without effect where a stack runs or starts already.</param>
+    /// <param name="tell">Is told each step.</param>
+    /// <param name="time">The clock.</param>
+    public static async Task<Launched> Start(StartOrder order, Action<ControlReply> tell, TimeProvider time, CancellationToken cancel)
+    {
+        var home = order.Settings.Home;
+        foreach (var folder in (ReadOnlySpan<string>)[home.Root, home.Run, home.Logs]) home.Ensure(folder);
+        var since = time.GetTimestamp();
+        while (true)
+        {
+            cancel.ThrowIfCancellationRequested();
+            if (await ControlClient.TryConnect(home, cancel) is { } running)
+            {
+                using (running)
+                {
+                    if (running.Hello.Phase == DaemonPhase.Stopping)
+                    {
+                        await WaitForEnd(home, running, time, cancel);
+                        since = time.GetTimestamp();
+                        continue;
+                    }
+                    var alreadyReady = running.Hello.Phase == DaemonPhase.Ready;
+                    return await Wait(home, running, alreadyReady ? _ => { } : tell, alreadyReady, null, time, cancel);
+                }
+            }
+            if (!DaemonLock.IsHeld(home))
+            {
+                using var launch = new Launch(home, order);
+                // Null: another launcher's daemon was faster.
+                if (await launch.Listening(cancel) is not true) continue;
+                if (await ControlClient.TryConnect(home, cancel) is not { } connection) throw Died(home);
+                using (connection) return await Wait(home, connection, tell, false, launch, time, cancel);
+            }
+            if (time.GetElapsedTime(since) > Patience) throw Hung(home);
+            // It holds the lock and does not listen yet: a matter of milliseconds, of which nobody else can tell.
+            await Task.Delay(TimeSpan.FromMilliseconds(5), time, cancel);
+        }
+    }
+
+    /// <summary>
+    /// Stops the stack. False: none ran. A daemon that does not answer is ended by its identity, its children with it.
+    /// </summary>
+    /// <param name="home">Whose.</param>
+    /// <param name="grace">How long each component may take before it is killed.</param>
+    /// <param name="begins">Called when there is something to stop.</param>
+    /// <param name="time">The clock.</param>
+    public static async Task<bool> Stop(StigmerHome home, TimeSpan grace, Action begins, TimeProvider time, CancellationToken cancel)
+    {
+        var since = time.GetTimestamp();
+        while (true)
+        {
+            if (await ControlClient.TryConnect(home, cancel) is { } daemon)
+            {
+                using (daemon)
+                {
+                    begins();
+                    await daemon.Send(new ControlRequest(ControlRequest.Stop, (long)grace.TotalMilliseconds), cancel);
+                    await WaitForEnd(home, daemon, time, cancel);
+                    return true;
+                }
+            }
+            if (!DaemonLock.IsHeld(home)) return false;
+            if (time.GetElapsedTime(since) > Patience) break;
+            await Task.Delay(TimeSpan.FromMilliseconds(20), time, cancel);
+        }
+        begins();
+        var hung = StateFiles.ReadProcess(home.DaemonPid)?.Identity;
+        if (hung is null || !hung.Kill()) throw Hung(home);
+        await hung.WaitForEnd(time, cancel);
+        foreach (var child in StateFiles.ReadChildren(home.Children))
+        {
+            // On Linux they died with it.
+            child.Identity.Kill();
+            await child.Identity.WaitForEnd(time, cancel);
+        }
+        foreach (var file in (ReadOnlySpan<string>)[home.ControlSocket, home.Children, home.TemporalPid, home.DaemonPid]) StateFiles.Delete(file);
+        return true;
+    }
+
+    /// <summary>The state of the stack; null where none runs.</summary>
+    /// <exception cref="Failure">A daemon holds the lock and does not answer.</exception>
+    public static async Task<StackState?> Status(StigmerHome home, TimeProvider time, CancellationToken cancel)
+    {
+        var since = time.GetTimestamp();
+        while (true)
+        {
+            using var daemon = await ControlClient.TryConnect(home, cancel);
+            if (daemon is not null && await daemon.Status(cancel) is { } state) return state;
+            if (!DaemonLock.IsHeld(home)) return null;
+            if (time.GetElapsedTime(since) > Patience) throw Hung(home);
+            await Task.Delay(TimeSpan.FromMilliseconds(20), time, cancel);
+        }
+    }
+
+    /// <summary>Why a daemon that runs is of no use.</summary>
+    public static Failure Hung(StigmerHome home) => new(
+        "The daemon runs and does not answer", $"{home.DaemonLock} is held, and nobody answers on {home.ControlSocket}", "`stigmer local stop` ends it");
+
+    static async Task<Launched> Wait(
+        StigmerHome home, ControlClient daemon, Action<ControlReply> tell, bool alreadyRunning, Launch? launch, TimeProvider time, CancellationToken cancel)
+    {
+        await daemon.Send(new ControlRequest(ControlRequest.Start), CancellationToken.None);
+        try
+        {
+            while (await daemon.Next(cancel) is { } reply)
+            {
+                // From the first answer on the connection stands for us.
+                launch?.Release();
+                switch (reply)
+                {
+                    case { Type: ControlReply.Ready, State: { } state }:
+                        return new Launched(state, alreadyRunning, daemon.Hello.Version);
+                    case { Type: ControlReply.Failed, Failure: { } failure }:
+                        await WaitForEnd(home, daemon, time, cancel);
+                        throw failure.ToFailure();
+                    case { Type: ControlReply.Stopped }:
+                        throw new Failure("The start was stopped", "`stigmer local stop` or a signal ended the daemon before the stack was ready", null);
+                    default:
+                        tell(reply);
+                        break;
+                }
+            }
+            throw Died(home);
+        }
+        catch (OperationCanceledException)
+        {
+            await Leave(home, daemon, time);
+            throw;
+        }
+    }
+
+    /// <summary>A person changed their mind: waits until what was started is undone, or is somebody else's to wait for.</summary>
+    static async Task Leave(StigmerHome home, ControlClient daemon, TimeProvider time)
+    {
+        using var patience = new CancellationTokenSource(Patience, time);
+        try
+        {
+            await daemon.Send(new ControlRequest(ControlRequest.Leave), patience.Token);
+            while (await daemon.Next(patience.Token) is { } reply)
+            {
+                if (reply.Type == ControlReply.Left) return;
+            }
+            await WaitForEnd(home, daemon, time, patience.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // It goes on undoing without us.
+        }
+    }
+
+    /// <summary>Completes when the daemon's process has ended.</summary>
+    static async Task WaitForEnd(StigmerHome home, ControlClient daemon, TimeProvider time, CancellationToken cancel)
+    {
+        while (await daemon.Next(cancel) is not null)
+        {
+        }
+        if (daemon.Daemon is { } process) await process.WaitForEnd(time, cancel);
+        // Where the system does not tell of processes, the lock does.
+        while (DaemonLock.IsHeld(home)) await Task.Delay(TimeSpan.FromMilliseconds(5), time, cancel);
+    }
+
+    static Failure Died(StigmerHome home)
+    {
+        var last = string.Concat(LogReader.Tail(home.LogFile("daemon"), 5).Select(line => $"\n    {line}"));
+        return new Failure("The daemon ended before the stack was ready", last.Length == 0 ? null : $"the last lines of its log:{last}", "`stigmer local logs daemon` shows all that it said");
+    }
+
+    /// <summary>A daemon that is being started.</summary>
+    sealed class Launch : IDisposable
+    {
+        readonly Child daemon;
+        readonly TaskCompletionSource<bool?> listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Launch(StigmerHome home, StartOrder order)
+        {
+            using var log = LogFile.OpenForAppending(home.LogFile("daemon"));
+            var command = OwnExecutable.Command(["internal", "daemon"]);
+            var environment = new Dictionary<string, string>();
+            foreach (System.Collections.DictionaryEntry entry in Environment.GetEnvironmentVariables()) environment[(string)entry.Key] = (string)entry.Value!;
+            environment.Remove(Notify.Variable);
+            daemon = Child.Start(new ChildSpec
+            {
+                Path = command[0],
+                Arguments = [.. command.Skip(1)],
+                Environment = environment,
+                // It must not keep the user's folder from being removed.
+                WorkingDirectory = home.Root,
+                OwnSession = true,
+                PipeInput = true,
+                OutputFile = log.SafeFileHandle,
+                Notifies = true,
+            });
+            new Thread(Hear, 256 * 1024) { IsBackground = true, Name = "daemon notify" }.Start();
+            try
+            {
+                daemon.Input.Write(Encoding.UTF8.GetBytes(order.ToJson() + "\n"));
+            }
+            catch (IOException)
+            {
+                // It ended already; the notify pipe tells.
+            }
+        }
+
+        /// <summary>True: the control socket listens. False: another daemon holds the lock. Fails with what the daemon said.</summary>
+        public Task<bool?> Listening(CancellationToken cancel) => listening.Task.WaitAsync(cancel);
+
+        /// <summary>Hangs up: from here on the connection, not this pipe, tells the daemon that somebody waits.</summary>
+        public void Release() => daemon.CloseInput();
+
+        public void Dispose() => Release();
+
+        void Hear()
+        {
+            Notification.ReadAll(daemon.Notifications, notification =>
+            {
+                switch (notification)
+                {
+                    case Notification.Ready:
+                        listening.TrySetResult(true);
+                        break;
+                    case Notification.Status:
+                        listening.TrySetResult(false);
+                        break;
+                    case Notification.Failed failed:
+                        listening.TrySetException(failed.Failure);
+                        break;
+                }
+            });
+            listening.TrySetException(new Failure("The daemon ended before it listened", null, "`stigmer local logs daemon` shows what it said"));
+        }
+    }
+}

@@ -1,0 +1,279 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using Stigmer.Config;
+using Stigmer.Processes;
+using Stigmer.Rpc;
+using Stigmer.Runtime.Control;
+using Stigmer.Runtime.Supervision;
+using Stigmer.Runtime.Temporal;
+
+namespace Stigmer.Runtime;
+
+/// <summary>The components of one stack: started in order, kept alive, stopped in order.</summary>
+/// <param name="order">What to start.</param>
+/// <param name="logs">Where the components' output goes.</param>
+/// <param name="time">The clock.</param>
+sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
+{
+    const string TemporalName = "temporal", ServerName = "stigmer-server", RunnerName = "agent-runner";
+
+    readonly Settings settings = order.Settings;
+    readonly StigmerHome home = order.Settings.Home;
+    readonly Lock gate = new();
+    readonly Dictionary<string, string> environment = ChildEnvironment.Clean(Environment.GetEnvironmentVariables());
+    readonly DateTimeOffset startedAt = time.GetUtcNow();
+    Component? temporal, server, runner;
+    TemporalMode engine = order.Settings.Temporal.Mode;
+    string? engineDetail, temporalVersion, lastLife;
+    int temporalPort;
+    string? token;
+
+    /// <summary>Where stigmer-server listens; with the port that it really has, once it has said so.</summary>
+    HostPort Endpoint => settings.Endpoint with { Port = server?.State.Port ?? settings.Endpoint.Port };
+
+    IEnumerable<Component> Components => new[] { temporal, server, runner }.OfType<Component>();
+
+    /// <summary>
+    /// Starts everything and completes when it is ready. Fails with what hinders it; what was started then still runs, and is
+    /// for <see cref="Stop"/> to end.
+    /// </summary>
+    /// <param name="tell">Is told each step when it is true.</param>
+    public async Task Start(Action<ControlReply> tell, CancellationToken cancel)
+    {
+        using var clock = new StartClock(TimeSpan.FromMilliseconds(order.TimeoutMs), time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(cancel, clock.Elapsed);
+        try
+        {
+            await Start(tell, clock, both.Token);
+        }
+        catch (OperationCanceledException) when (clock.Elapsed.IsCancellationRequested && !cancel.IsCancellationRequested)
+        {
+            throw TookTooLong();
+        }
+    }
+
+    /// <summary>Stops everything: runner, Temporal, server. What does not end within the grace is killed.</summary>
+    public async Task Stop(TimeSpan grace)
+    {
+        foreach (var component in new[] { runner, temporal, server }) await (component?.Stop(grace) ?? Task.CompletedTask);
+    }
+
+    /// <summary>What there is to see.</summary>
+    /// <param name="daemonReady">The daemon has seen everything ready.</param>
+    public StackState State(bool daemonReady)
+    {
+        var components = Components.Select(Status).ToList();
+        var ready = daemonReady && components.TrueForAll(c => c.State == "ready");
+        var llm = settings.Llm;
+        var document = new StatusDocument
+        {
+            Running = true,
+            Ready = ready,
+            Pid = Environment.ProcessId,
+            StartedAt = startedAt,
+            Version = Build.Version,
+            Endpoint = Endpoint.ToString(),
+            Home = home.Root,
+            DataDir = settings.DataDir,
+            Llm = new LlmStatus(llm.Provider.Name(), llm.Model, llm.BaseUrl, null, null, null),
+            Temporal = TemporalStatus(),
+            Components = components,
+        };
+        return new StackState(document, ModeName(engine), settings.Values.ToDictionary(v => v.Key, v => v.Value));
+    }
+
+    /// <summary>As in status.</summary>
+    public static string ModeName(TemporalMode mode) => mode switch { TemporalMode.Managed => "managed", TemporalMode.External => "external", _ => "embedded" };
+
+    async Task Start(Action<ControlReply> tell, StartClock clock, CancellationToken cancel)
+    {
+        void Line(string text) => tell(new ControlReply { Type = ControlReply.Line, Text = text });
+
+        if (Ports.Check(settings.Endpoint, ServerName, "backend.local.endpoint") is { } taken) throw taken;
+        token = StateFiles.Token(home);
+        switch (engine)
+        {
+            case TemporalMode.Managed:
+                await StartTemporal(tell, clock, cancel);
+                break;
+            case TemporalMode.External:
+                Line($"Using external Temporal at {settings.Temporal.Address}");
+                break;
+        }
+        if (engine == TemporalMode.Embedded) Line("Using the embedded engine");
+
+        server = Add(ServerName, ServerChild);
+        server.Start();
+        Line("Starting stigmer-server...");
+        // The runner needs no more than the port to begin with: the two come up side by side.
+        if (settings.Endpoint.Port == 0) await server.Until(s => s.Port is not null || s.Phase is ChildPhase.Ready or ChildPhase.Failed, cancel);
+        if (server.State.Phase != ChildPhase.Failed)
+        {
+            runner = Add(RunnerName, RunnerChild);
+            runner.Start();
+            Line("Starting agent-runner...");
+        }
+        await AllReady([server, .. runner is null ? (Component[])[] : [runner]], cancel);
+        Line($"Ready! Stigmer is running on {Endpoint}");
+        if (engine == TemporalMode.External) Line("Daemon started successfully");
+    }
+
+    async Task StartTemporal(Action<ControlReply> tell, StartClock clock, CancellationToken cancel)
+    {
+        void Line(string text) => tell(new ControlReply { Type = ControlReply.Line, Text = text });
+
+        var wanted = settings.Temporal;
+        temporalPort = wanted.Port == 0 ? Ports.PickFree() : wanted.Port;
+        var address = new HostPort("localhost", temporalPort);
+        if (Ports.Check(address with { Host = "127.0.0.1" }, "Temporal", "backend.local.temporal.port") is { } taken) throw taken;
+        Line("Starting managed Temporal server...");
+        TemporalBinary binary;
+        try
+        {
+            binary = await TemporalBinary.Acquire(wanted, home, null, new Downloading(tell, clock), cancel);
+        }
+        catch (TemporalUnavailable why) when (wanted.IsDefault)
+        {
+            (engine, engineDetail) = (TemporalMode.Embedded, why.Message);
+            tell(new ControlReply { Type = ControlReply.Warning, Text = $"{why.Message}: using the embedded engine" });
+            return;
+        }
+        finally
+        {
+            clock.Go();
+        }
+        foreach (var warning in binary.Warnings) tell(new ControlReply { Type = ControlReply.Warning, Text = warning });
+        temporalVersion = binary.Version;
+        home.Ensure(home.TemporalData);
+        var connection = new TemporalConnection(address, wanted.Namespace);
+        temporal = Add(
+            TemporalName,
+            _ => new ChildSpec
+            {
+                Path = binary.Path,
+                Arguments = TemporalDevServer.Arguments(temporalPort, TemporalDevServer.DatabaseFile(home, binary.Version), wanted.Namespace),
+                Environment = environment,
+                WorkingDirectory = home.Root,
+                DiesWithUs = true,
+            },
+            async stop => await TemporalReadiness.Wait(connection, starting: true, time, stop));
+        temporal.Start();
+        await temporal.UntilReady(cancel);
+        Line($"Temporal started on {address}");
+    }
+
+    Component Add(string name, Func<ChildState, ChildSpec> child, Func<CancellationToken, Task>? whenReady = null) => new(
+        new ComponentSpec { Name = name, Child = child, WhenReady = whenReady }, logs.Of(name), logs.Daemon, time, _ => WriteChildren());
+
+    ChildSpec ServerChild(ChildState state)
+    {
+        // Whatever became of it, it gets the port back that others know it by.
+        var listen = settings.Endpoint with { Port = state.Port ?? settings.Endpoint.Port };
+        return Role(
+            ["server", "--listen", listen.ToString()],
+            ChildEnvironment.Server(environment, settings, token!, engine, engine == TemporalMode.Embedded ? null : Connection(listen)));
+    }
+
+    ChildSpec RunnerChild(ChildState state)
+    {
+        var (life, replaces) = (Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)), lastLife);
+        lastLife = life;
+        return Role(["agent-runner"], ChildEnvironment.Runner(environment, order, token!, Endpoint, Connection(Endpoint), life, replaces));
+    }
+
+    ChildSpec Role(string[] arguments, Dictionary<string, string> environment)
+    {
+        var command = OwnExecutable.Command(arguments);
+        return new ChildSpec
+        {
+            Path = command[0],
+            Arguments = [.. command.Skip(1)],
+            Environment = environment,
+            WorkingDirectory = home.Root,
+            PipeInput = true,
+            Notifies = true,
+        };
+    }
+
+    TemporalConnection Connection(HostPort serverAddress) => engine switch
+    {
+        TemporalMode.Managed => new TemporalConnection(new HostPort("localhost", temporalPort), settings.Temporal.Namespace),
+        TemporalMode.External => new TemporalConnection(
+            settings.Temporal.Address, settings.Temporal.Namespace, settings.Temporal.ApiKey?.Reveal(), settings.Temporal.Tls),
+        _ => new TemporalConnection(serverAddress, settings.Temporal.Namespace),
+    };
+
+    static async Task AllReady(IReadOnlyList<Component> components, CancellationToken cancel)
+    {
+        var waiting = components.Select(c => c.UntilReady(cancel)).ToList();
+        while (waiting.Count > 0)
+        {
+            // The first failure counts: another component may wait for this one for ever.
+            var done = await Task.WhenAny(waiting);
+            waiting.Remove(done);
+            await done;
+        }
+    }
+
+    Failure TookTooLong()
+    {
+        var late = Components.FirstOrDefault(c => c.State.Phase != ChildPhase.Ready);
+        var seconds = (order.TimeoutMs / 1000.0).ToString("0.#", CultureInfo.InvariantCulture);
+        if (late is null) return new Failure($"Stigmer was not ready within {seconds} s", null, "`stigmer local start --timeout 5m` waits longer");
+        var detail = late.State.Detail is { } said ? $"{said}{late.LastLines()}" : $"the last lines of its log:{late.LastLines()}";
+        return new Failure($"{late.Name} was not ready within {seconds} s", detail, $"`stigmer local logs {late.Name}` shows all that it said");
+    }
+
+    void WriteChildren()
+    {
+        lock (gate)
+        {
+            var all = new List<NamedProcess>();
+            foreach (var component in Components)
+            {
+                var process = component.Child is { } child ? NamedProcess.From(component.Name, child.Identity) : null;
+                if (process is not null) all.Add(process);
+                if (component.Name == TemporalName) StateFiles.WriteProcess(home.TemporalPid, process);
+            }
+            StateFiles.WriteChildren(home.Children, all);
+        }
+    }
+
+    TemporalStatus TemporalStatus() => engine switch
+    {
+        TemporalMode.Managed => new TemporalStatus(
+            "managed", $"localhost:{temporalPort}", settings.Temporal.Namespace, temporalVersion, temporal?.State.Phase == ChildPhase.Ready, null, null, engineDetail),
+        TemporalMode.External => new TemporalStatus("external", settings.Temporal.Address.ToString(), settings.Temporal.Namespace, null, null, null, null, engineDetail),
+        _ => new TemporalStatus("embedded", Endpoint.ToString(), settings.Temporal.Namespace, null, server?.State.Phase == ChildPhase.Ready, null, null, engineDetail),
+    };
+
+    static ComponentStatus Status(Component component)
+    {
+        var state = component.State;
+        var name = state.Phase switch
+        {
+            ChildPhase.Starting => state.Restarts > 0 ? "restarting" : "starting",
+            ChildPhase.Ready => "ready",
+            ChildPhase.Waiting => "restarting",
+            ChildPhase.Failed => "failed",
+            _ => "stopped",
+        };
+        return new ComponentStatus(component.Name, state.Pid, name, state.Restarts, state.Since, state.Detail);
+    }
+
+    /// <summary>Passes a download's progress on, a line at its beginning and then at most ten times a second.</summary>
+    sealed class Downloading(Action<ControlReply> tell, StartClock clock) : IProgress<DownloadProgress>
+    {
+        long last;
+        bool begun;
+
+        public void Report(DownloadProgress value)
+        {
+            clock.Stop();
+            var now = Environment.TickCount64;
+            if (begun && now - last < 100 && value.Bytes != value.Total) return;
+            (begun, last) = (true, now);
+            tell(new ControlReply { Type = ControlReply.Download, Text = $"Downloading Temporal CLI v{value.Version}...", Done = value.Bytes, Total = value.Total });
+        }
+    }
+}
