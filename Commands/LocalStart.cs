@@ -26,7 +26,7 @@ static class LocalStart
     /// <summary>For commands that need a stack: starts it if none runs, with one line on standard error.</summary>
     public static async Task<StackState> EnsureRunning(Settings settings, Terminal terminal, CancellationToken cancel)
     {
-        if (await Launcher.Status(settings.Home, TimeProvider.System, cancel) is { Document.Ready: true } running) return running;
+        if (await Launcher.Status(settings.Home, TimeProvider.System, cancel) is { Phase: DaemonPhase.Ready } running) return running;
         terminal.Note("Starting the stack (`stigmer local stop` ends it)...");
         var view = new StartView(terminal, toError: true);
         var order = await Order(settings, StartOptions.DefaultTimeout, view, terminal, cancel);
@@ -38,7 +38,7 @@ static class LocalStart
         var settings = Resolve(request, terminal);
         if (request.Foreground) return await LocalForeground.Run(settings, request.Timeout, terminal, cancel);
         // Whoever runs already needs no key.
-        if (await Launcher.Status(settings.Home, TimeProvider.System, cancel) is { Document.Ready: true } running)
+        if (await Launcher.Status(settings.Home, TimeProvider.System, cancel) is { Phase: DaemonPhase.Ready } running)
         {
             return await AlreadyRunning(running, settings, request, terminal, cancel);
         }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Stigmer.Config;
+using Stigmer.Runtime;
 
 namespace Stigmer.Commands;
 
@@ -14,11 +15,11 @@ static class Stack
     /// The way to the server. A local stack that is not running is started where <paramref name="start"/> says so, with one
     /// line on standard error; else the failure has exit code 3.
     /// </summary>
-    public static Task<ServerLink> Connect(Terminal terminal, bool start, CancellationToken cancel)
+    public static async Task<ServerLink> Connect(Terminal terminal, bool start, CancellationToken cancel)
     {
         var settings = Configuration.Resolve(Environment.GetEnvironmentVariable, new Flags());
         foreach (var warning in settings.Warnings) terminal.Warn(warning);
-        return Task.FromResult(settings.Backend == BackendType.Cloud ? Elsewhere(settings.Cloud) : Local(settings, terminal, start));
+        return settings.Backend == BackendType.Cloud ? Elsewhere(settings.Cloud) : await Local(settings, terminal, start, cancel);
     }
 
     static ServerLink Elsewhere(CloudSettings cloud)
@@ -33,10 +34,21 @@ static class Stack
         return new ServerLink(_ => Task.FromResult(address), TimeProvider.System, elsewhere: true);
     }
 
-    static ServerLink Local(Settings settings, Terminal terminal, bool start)
+    static async Task<ServerLink> Local(Settings settings, Terminal terminal, bool start, CancellationToken cancel)
     {
-        _ = start;
-        terminal.Note(settings.Home.ControlSocket);
-        throw new Failure("The stack is not running", null, "`stigmer local` starts it", ExitCode.NotRunning);
+        if (start) await LocalStart.EnsureRunning(settings, terminal, cancel);
+        else await Locate(cancel);
+        return new ServerLink(Locate, TimeProvider.System);
+
+        // Asked each time: a restarted stack may listen elsewhere.
+        async Task<ServerAddress> Locate(CancellationToken cancel)
+        {
+            var state = await Launcher.Status(settings.Home, TimeProvider.System, cancel);
+            if (state is null || !HostPort.TryParse(state.Document.Endpoint, out var endpoint))
+            {
+                throw new Failure("The stack is not running", null, "`stigmer local` starts it", ExitCode.NotRunning);
+            }
+            return new ServerAddress(endpoint, new Secret(StateFiles.Token(settings.Home)));
+        }
     }
 }

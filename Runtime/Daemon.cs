@@ -155,7 +155,7 @@ sealed class Daemon
                     if (!UndoIfNobodyWaits()) connection.Send(new ControlReply { Type = ControlReply.Left });
                     break;
                 case ControlRequest.Status:
-                    connection.Send(new ControlReply { Type = ControlReply.Status, State = stack.State(phase == DaemonPhase.Ready) });
+                    connection.Send(new ControlReply { Type = ControlReply.Status, State = stack.State(phase) });
                     break;
                 case ControlRequest.Stop:
                     stopping.Add(connection);
@@ -222,7 +222,7 @@ sealed class Daemon
         watcher?.Invoke(reply);
     }
 
-    ControlReply ReadyReply() => new() { Type = ControlReply.Ready, State = stack.State(daemonReady: true) };
+    ControlReply ReadyReply() => new() { Type = ControlReply.Ready, State = stack.State(DaemonPhase.Ready) };
 
     async Task StopIn(TimeSpan grace)
     {

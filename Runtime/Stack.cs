@@ -59,11 +59,11 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     }
 
     /// <summary>What there is to see.</summary>
-    /// <param name="daemonReady">The daemon has seen everything ready.</param>
-    public StackState State(bool daemonReady)
+    /// <param name="phase">What the daemon as a whole is doing.</param>
+    public StackState State(string phase)
     {
         var components = Components.Select(Status).ToList();
-        var ready = daemonReady && components.TrueForAll(c => c.State == "ready");
+        var ready = phase == DaemonPhase.Ready && components.TrueForAll(c => c.State == "ready");
         var llm = settings.Llm;
         var document = new StatusDocument
         {
@@ -79,7 +79,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
             Temporal = TemporalStatus(),
             Components = components,
         };
-        return new StackState(document, ModeName(engine), settings.Values.ToDictionary(v => v.Key, v => v.Value));
+        return new StackState(document, phase, ModeName(engine), settings.Values.ToDictionary(v => v.Key, v => v.Value));
     }
 
     /// <summary>As in status.</summary>

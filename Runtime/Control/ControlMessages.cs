@@ -64,9 +64,10 @@ sealed record ControlReply
 
 /// <summary>The stack as the daemon knows it.</summary>
 /// <param name="Document">The status, without what only the command finds out.</param>
+/// <param name="Phase">One of <see cref="DaemonPhase"/>'s.</param>
 /// <param name="Engine">managed, external or embedded: what really runs.</param>
 /// <param name="Values">The configuration that it was started with, by key; secrets as set or unset.</param>
-sealed record StackState(StatusDocument Document, string Engine, IReadOnlyDictionary<string, string?> Values);
+sealed record StackState(StatusDocument Document, string Phase, string Engine, IReadOnlyDictionary<string, string?> Values);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ControlRequest))]
