@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Grpc.Core;
 using Stigmer.Config;
 using Stigmer.Runtime;
 
@@ -19,7 +20,15 @@ static class Stack
     {
         var settings = Configuration.Resolve(Environment.GetEnvironmentVariable, new Flags());
         foreach (var warning in settings.Warnings) terminal.Warn(warning);
-        return settings.Backend == BackendType.Cloud ? Elsewhere(settings.Cloud) : await Local(settings, terminal, start, cancel);
+        if (settings.Backend == BackendType.Cloud) return Elsewhere(settings.Cloud);
+        var running = start
+            ? await LocalStart.EnsureRunning(settings, terminal, cancel)
+            : await Launcher.Status(settings.Home, TimeProvider.System, cancel) ?? throw NotRunning();
+        if (running.Document.Version != Build.Version)
+        {
+            terminal.Warn($"The stack is of version {running.Document.Version}, this is {Build.Version}: `stigmer local restart` brings both to the same one");
+        }
+        return new ServerLink(c => Locate(settings.Home, c), TimeProvider.System);
     }
 
     static ServerLink Elsewhere(CloudSettings cloud)
@@ -34,21 +43,23 @@ static class Stack
         return new ServerLink(_ => Task.FromResult(address), TimeProvider.System, elsewhere: true);
     }
 
-    static async Task<ServerLink> Local(Settings settings, Terminal terminal, bool start, CancellationToken cancel)
+    // Asked anew for each connection: a stack that restarts may come back on another port.
+    static async Task<ServerAddress> Locate(StigmerHome home, CancellationToken cancel)
     {
-        if (start) await LocalStart.EnsureRunning(settings, terminal, cancel);
-        else await Locate(cancel);
-        return new ServerLink(Locate, TimeProvider.System);
-
-        // Asked each time: a restarted stack may listen elsewhere.
-        async Task<ServerAddress> Locate(CancellationToken cancel)
+        var running = await Launcher.Status(home, TimeProvider.System, cancel) ?? throw NotRunning();
+        if (!HostPort.TryParse(running.Document.Endpoint, out var endpoint) || endpoint.Port == 0)
         {
-            var state = await Launcher.Status(settings.Home, TimeProvider.System, cancel);
-            if (state is null || !HostPort.TryParse(state.Document.Endpoint, out var endpoint))
-            {
-                throw new Failure("The stack is not running", null, "`stigmer local` starts it", ExitCode.NotRunning);
-            }
-            return new ServerAddress(endpoint, new Secret(StateFiles.Token(settings.Home)));
+            throw new RpcException(new Status(StatusCode.Unavailable, "stigmer-server is starting and has no port yet"));
+        }
+        try
+        {
+            return new ServerAddress(endpoint, new Secret((await File.ReadAllTextAsync(home.Token, cancel)).Trim()));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new Failure($"The token {home.Token} cannot be read", e.Message, "`stigmer local restart` makes a new one where it is missing", inner: e);
         }
     }
+
+    static Failure NotRunning() => new("The stack is not running", null, "`stigmer local` starts it", ExitCode.NotRunning);
 }
