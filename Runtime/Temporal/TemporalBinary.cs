@@ -155,11 +155,13 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
     /// <summary>Waits until no other process installs.</summary>
     static async Task<FileStream> Lock(string path, TimeProvider time, CancellationToken cancel)
     {
+        var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None };
+        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         while (true)
         {
             try
             {
-                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                return new FileStream(path, options);
             }
             catch (IOException e) when (IsHeld(e))
             {
