@@ -50,6 +50,8 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
     /// <summary>The most redirects that are followed; GitHub needs one.</summary>
     const int MaxRedirects = 5;
 
+    readonly Proxy? proxy = handler is null ? Proxy.FromEnvironment : null;
+
     readonly HttpMessageInvoker http = new(handler ?? new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, Proxy = Proxy.FromEnvironment }, handler is null);
 
     /// <summary>A small text.</summary>
@@ -93,12 +95,11 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
         using var silence = new CancellationTokenSource(Timeout.InfiniteTimeSpan, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, silence.Token);
         var answered = false;
-        var host = url.Authority;
+        var place = url;
         try
         {
-            using var response = await Answer(url, silence, next => (answered, host) = (true, next), either.Token);
+            using var response = await Answer(url, silence, next => (answered, place) = (true, next), either.Token);
             answered = true;
-            host = response.RequestMessage!.RequestUri!.Authority;
             var total = response.Content.Headers.ContentLength;
             if (total > limit) throw Refused(url, $"it is larger than {limit >> 20} MB");
             arrived?.Invoke(0, total);
@@ -106,19 +107,19 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
         }
         catch (OperationCanceledException e) when (silence.IsCancellationRequested && !cancel.IsCancellationRequested)
         {
-            throw new Unreachable($"{host} {(answered ? $"sent nothing for {patience.Stall.TotalSeconds:0} s" : $"did not answer within {patience.FirstByte.TotalSeconds:0} s")}", answered, e);
+            throw new Unreachable($"{Named(place, answered)} {(answered ? $"sent nothing for {patience.Stall.TotalSeconds:0} s" : $"did not answer within {patience.FirstByte.TotalSeconds:0} s")}", answered, e);
         }
         catch (HttpRequestException e)
         {
-            throw new Unreachable(Why(e, host), answered, e);
+            throw new Unreachable(Why(e, place), answered, e);
         }
         catch (HttpIOException e)
         {
-            throw new Unreachable($"{host} broke off", answered, e);
+            throw new Unreachable($"{place.Authority} broke off", answered, e);
         }
     }
 
-    async Task<HttpResponseMessage> Answer(Uri url, CancellationTokenSource silence, Action<string> redirected, CancellationToken cancel)
+    async Task<HttpResponseMessage> Answer(Uri url, CancellationTokenSource silence, Action<Uri> redirected, CancellationToken cancel)
     {
         var place = url;
         for (var redirects = 0; ; redirects++)
@@ -127,7 +128,6 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
             using var request = new HttpRequestMessage(HttpMethod.Get, place);
             request.Headers.TryAddWithoutValidation("User-Agent", "stigmer");
             var response = await http.SendAsync(request, cancel);
-            response.RequestMessage ??= request;
             if (response.StatusCode == HttpStatusCode.OK) return response;
             using (response)
             {
@@ -138,7 +138,7 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
                 if (redirects == MaxRedirects) throw Refused(url, $"it was redirected more than {MaxRedirects} times");
                 var next = new Uri(place, location);
                 if (next.Scheme != "https" && (next.Scheme != "http" || place.Scheme == "https")) throw Refused(place, $"it redirects to {Shown(next)}, which is not https");
-                redirected(next.Authority);
+                redirected(next);
                 place = next;
             }
         }
@@ -197,15 +197,19 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
         return beginning.TrimStart(" \t\r\n"u8).StartsWith("<"u8);
     }
 
-    static string Why(HttpRequestException e, string host) => (e.HttpRequestError, e.InnerException) switch
+    string Why(HttpRequestException e, Uri place) => (e.HttpRequestError, e.InnerException) switch
     {
-        (HttpRequestError.NameResolutionError, _) => $"{host} cannot be resolved",
-        (HttpRequestError.ProxyTunnelError, _) => $"the proxy does not let us through to {host}",
-        (HttpRequestError.SecureConnectionError, AuthenticationException) => $"{host} has no certificate that this machine trusts",
-        (HttpRequestError.SecureConnectionError, _) => $"no secure connection to {host}",
-        (_, SocketException socket) => $"{host}: {socket.Message}",
-        _ => $"{host} broke off",
+        (HttpRequestError.NameResolutionError, _) => $"{Named(place)} cannot be resolved",
+        (HttpRequestError.ProxyTunnelError, _) => $"{Named(place)} does not let us through to {place.Authority}",
+        (HttpRequestError.SecureConnectionError, AuthenticationException) => $"{place.Authority} has no certificate that this machine trusts",
+        (HttpRequestError.SecureConnectionError, _) => $"there is no secure connection to {place.Authority}",
+        (_, SocketException socket) => $"{Named(place)}: {socket.Message}",
+        _ => $"{Named(place)} broke off",
     };
+
+    /// <summary>Whom we connect to: the proxy, where one stands before the place.</summary>
+    string Named(Uri place, bool answered = false) =>
+        !answered && proxy?.GetProxy(place) is { } between ? $"the proxy at {between.Host}:{between.Port}" : place.Authority;
 
     static Failure Refused(Uri url, string why) => new(
         $"{Shown(url)} is refused", why, "Check the network, STIGMER_TEMPORAL_MIRROR and the proxy, or start with --embedded; nothing was installed");
