@@ -30,7 +30,11 @@ sealed class EngineHost : IAsyncDisposable
 
     public EmbeddedEngine Engine { get; private set; } = null!;
 
+    public Database Database => database!;
+
     public WorkflowService.WorkflowServiceClient Client { get; private set; } = null!;
+
+    public CallInvoker Invoker => channel!.CreateCallInvoker();
 
     public static async Task<EngineHost> Start()
     {
@@ -43,6 +47,14 @@ sealed class EngineHost : IAsyncDisposable
     public async Task Restart(bool killed = true)
     {
         await Close(killed);
+        await Open();
+    }
+
+    /// <summary>Ends the engine as a kill does, and starts it anew after something.</summary>
+    public async Task CloseWhile(Action happens)
+    {
+        await Close(killed: true);
+        happens();
         await Open();
     }
 
@@ -177,6 +189,20 @@ sealed class EngineHost : IAsyncDisposable
     public async Task<DescribeWorkflowExecutionResponse> Describe(string id = "w", string runId = "") =>
         await Client.DescribeWorkflowExecutionAsync(new() { Namespace = "default", Execution = new() { WorkflowId = id, RunId = runId } });
 
+    /// <summary>How many tasks wait.</summary>
+    public async Task<long> Backlog(TaskQueueType type) => (await DescribeQueue(type)).Stats.ApproximateBacklogCount;
+
+    /// <summary>Returns when so many workers have polled.</summary>
+    public async Task PollersOf(TaskQueueType type, int count)
+    {
+        while ((await DescribeQueue(type)).Pollers.Count < count) await Task.Yield();
+    }
+
+    public async Task<DescribeTaskQueueResponse> DescribeQueue(TaskQueueType type) => await Client.DescribeTaskQueueAsync(new()
+    {
+        Namespace = "default", TaskQueue = new() { Name = Queue }, TaskQueueType = type, ReportStats = true,
+    });
+
     /// <summary>One page of history.</summary>
     public async Task<GetWorkflowExecutionHistoryResponse> Page(ByteString? token = null, bool wait = false, bool closeOnly = false, string runId = "",
         string id = "w", int size = 0) =>
@@ -190,6 +216,8 @@ sealed class EngineHost : IAsyncDisposable
     /// <summary>The whole history, by pages.</summary>
     public async Task<List<HistoryEvent>> History(string id = "w", string runId = "", int pageSize = 0)
     {
+        // Reading does not wait for what the clock has set off; this does.
+        await DescribeQueue(TaskQueueType.Workflow);
         var events = new List<HistoryEvent>();
         var token = ByteString.Empty;
         do
