@@ -23,13 +23,8 @@ static class HostId
             CreateFolder(dataDir);
             Write(beside, id);
             // Does not replace: whoever came first has decided.
-            File.Move(beside, file, overwrite: false);
-            return id;
-        }
-        catch (IOException) when (Read(file) is { } other)
-        {
-            File.Delete(beside);
-            return other;
+            if (PrivateFile.MoveIfAbsent(beside, file)) return id;
+            return Read(file) ?? throw new Failure($"{file} holds no id of this host", null, "Remove it: it is made anew");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
