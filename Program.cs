@@ -81,6 +81,7 @@ static class Program
         root.Subcommands.Add(RunCommand.Create());
         root.Subcommands.Add(Runs.Create());
         root.Subcommands.Add(Group.Create("config", "What is configured, and by what", ConfigShow.Create(), ConfigValidate.Create(), ConfigPath.Create()));
+        root.Subcommands.Add(Commands.Server.Create());
         root.Subcommands.Add(AgentRunner.Create());
         root.Subcommands.Add(Commands.Version.Create());
         root.Subcommands.Add(Help.Create());

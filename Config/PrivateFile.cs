@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace Stigmer.Config;
 
@@ -49,4 +50,44 @@ static partial class PrivateFile
 
     [LibraryImport("libc", EntryPoint = "link", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Link(string existing, string name);
+
+    /// <summary>
+    /// The file's text; where there is none, <paramref name="make"/>'s, written beside it, synced and moved into place. Of two
+    /// that make it at the same moment both get what one of them made. The folder must exist.
+    /// </summary>
+    public static string ReadOrMake(string file, Func<string> make)
+    {
+        if (Read(file) is { } text) return text;
+        var beside = $"{file}.{Guid.NewGuid():N}";
+        try
+        {
+            using (var stream = Create(beside))
+            {
+                stream.Write(Encoding.ASCII.GetBytes(make() + "\n"));
+                stream.Flush(flushToDisk: true);
+            }
+            MoveIfAbsent(beside, file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new Failure($"{file} cannot be written", e.Message, "Set STIGMER_HOME to a folder that you can write to", ExitCode.Usage, e);
+        }
+        return Read(file) ?? throw new Failure($"{file} is empty", null, "Remove it: it is made anew");
+    }
+
+    static string? Read(string file)
+    {
+        try
+        {
+            return File.ReadAllText(file).Trim() is { Length: > 0 } text ? text : null;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new Failure($"{file} cannot be read", e.Message, "Its owner must be you, and you must be allowed to read it", ExitCode.Usage, e);
+        }
+    }
 }

@@ -13,7 +13,7 @@ sealed class EngineService(EmbeddedEngine engine) : WorkflowService.WorkflowServ
 {
     public override Task<GetSystemInfoResponse> GetSystemInfo(GetSystemInfoRequest request, ServerCallContext context) => Task.FromResult(new GetSystemInfoResponse
     {
-        ServerVersion = $"stigmer-{Schema.Version}",
+        ServerVersion = $"stigmer-{Build.Version}",
         Capabilities = new()
         {
             InternalErrorDifferentiation = true, ActivityFailureIncludeHeartbeat = true, EncodedFailureAttributes = true, SignalAndQueryHeader = true,

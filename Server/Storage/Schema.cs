@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Reflection;
 
 namespace Stigmer.Server.Storage;
 
@@ -12,16 +11,129 @@ static partial class Schema
     /// <summary>In order. The server's own tables, and those of the embedded engine (prefix engine_).</summary>
     static readonly string[] Scripts = [ServerTables, EngineTables];
 
-    /// <summary>What a table of the server's own says about itself: the server's id, and the version that last wrote the file.</summary>
     const string ServerTables = """
+        -- server-id: in the names of the task queues. version: the release that last changed the schema.
         CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+        -- Every engine that has ever said who it is, by its namespace's id.
+        CREATE TABLE engines (
+            id TEXT PRIMARY KEY,
+            kind TEXT NOT NULL CHECK (kind IN ('managed', 'external', 'embedded')),
+            address TEXT NOT NULL,
+            seen_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE runs (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            agent TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            spec BLOB NOT NULL) STRICT;
+        CREATE INDEX runs_agent ON runs (agent, number);
+
+        -- workflow, engine: what the turn is bound to. life: how often a workflow was made for it. losses: lives that an engine
+        -- lost in a row without a result between. base_step: a resumed turn counts its steps from after this one.
+        CREATE TABLE turns (
+            run INTEGER NOT NULL REFERENCES runs (number),
+            turn INTEGER NOT NULL,
+            status INTEGER NOT NULL,
+            started_at INTEGER NOT NULL,
+            ended_at INTEGER,
+            life INTEGER NOT NULL DEFAULT 0,
+            workflow TEXT,
+            engine TEXT REFERENCES engines (id),
+            losses INTEGER NOT NULL DEFAULT 0,
+            base_step INTEGER NOT NULL DEFAULT 0,
+            error BLOB,
+            limit_name TEXT,
+            PRIMARY KEY (run, turn)) STRICT, WITHOUT ROWID;
+        CREATE INDEX turns_open ON turns (engine) WHERE ended_at IS NULL;
+
+        -- Every workflow that was ever made for a turn. state: 0 may be running, 1 to be terminated when its engine is present,
+        -- 2 over.
+        CREATE TABLE bindings (
+            workflow TEXT PRIMARY KEY,
+            run INTEGER NOT NULL,
+            turn INTEGER NOT NULL,
+            life INTEGER NOT NULL,
+            engine TEXT NOT NULL REFERENCES engines (id),
+            state INTEGER NOT NULL DEFAULT 0,
+            FOREIGN KEY (run, turn) REFERENCES turns (run, turn)) STRICT, WITHOUT ROWID;
+        CREATE INDEX bindings_left ON bindings (engine) WHERE state = 1;
+
+        -- What people said, numbered per run; key makes a repeated request find its row. read_turn, read_step: the step whose
+        -- model call first read a message. step, slot: the call that a yes or no is about.
+        CREATE TABLE said (
+            run INTEGER NOT NULL REFERENCES runs (number),
+            number INTEGER NOT NULL,
+            key TEXT NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('message', 'cancel', 'approve', 'deny', 'resume')),
+            turn INTEGER NOT NULL,
+            step INTEGER,
+            slot INTEGER,
+            text TEXT,
+            said_at INTEGER NOT NULL,
+            read_turn INTEGER,
+            read_step INTEGER,
+            PRIMARY KEY (run, number),
+            UNIQUE (run, key)) STRICT, WITHOUT ROWID;
+
+        -- The transcript. entry: a stigmer.v1.TranscriptEntry; beside it what is summed up without reading it.
+        CREATE TABLE slots (
+            run INTEGER NOT NULL,
+            turn INTEGER NOT NULL,
+            step INTEGER NOT NULL,
+            slot INTEGER NOT NULL,
+            stored_at INTEGER NOT NULL,
+            input_tokens INTEGER NOT NULL DEFAULT 0,
+            output_tokens INTEGER NOT NULL DEFAULT 0,
+            worked_ms INTEGER NOT NULL DEFAULT 0,
+            entry BLOB NOT NULL,
+            PRIMARY KEY (run, turn, step, slot),
+            FOREIGN KEY (run, turn) REFERENCES turns (run, turn)) STRICT;
+
+        -- Who asked for a slot. begun: whether its work had begun when it ended without a result.
+        CREATE TABLE claims (
+            run INTEGER NOT NULL,
+            turn INTEGER NOT NULL,
+            step INTEGER NOT NULL,
+            slot INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            key TEXT NOT NULL,
+            runner TEXT NOT NULL,
+            workflow TEXT NOT NULL,
+            activity TEXT NOT NULL,
+            claimed_at INTEGER NOT NULL,
+            ended_at INTEGER,
+            ending TEXT CHECK (ending IN ('result', 'closed', 'given back', 'away', 'replaced')),
+            begun INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (run, turn, step, slot, number),
+            FOREIGN KEY (run, turn) REFERENCES turns (run, turn)) STRICT, WITHOUT ROWID;
+        CREATE UNIQUE INDEX claims_live ON claims (run, turn, step, slot) WHERE ended_at IS NULL;
+        CREATE INDEX claims_of_runner ON claims (runner) WHERE ended_at IS NULL;
+
+        -- Lives of runners, kept for a day. replaced_by: the life whose supervisor saw this one end.
+        CREATE TABLE runners (
+            life TEXT PRIMARY KEY,
+            host_id TEXT NOT NULL,
+            queues TEXT NOT NULL,
+            version TEXT NOT NULL,
+            registered_at INTEGER NOT NULL,
+            replaced_by TEXT) STRICT, WITHOUT ROWID;
+
+        -- What an engine is to be asked, until it has taken it; in order per run and engine.
+        CREATE TABLE outbox (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            run INTEGER NOT NULL REFERENCES runs (number),
+            turn INTEGER NOT NULL,
+            engine TEXT NOT NULL REFERENCES engines (id),
+            workflow TEXT NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('start', 'bell', 'cancel', 'terminate', 'fail')),
+            said INTEGER,
+            activity TEXT) STRICT;
+        CREATE INDEX outbox_engine ON outbox (engine, number);
         """;
 
-    /// <summary>This release, as it stands in the database.</summary>
-    internal static string Version { get; } =
-        typeof(Schema).Assembly.GetName().Version is { } version ? version.ToString(3) : "0.0.0";
-
-    internal static void Migrate(Connection connection, string file) => Migrate(connection, file, Scripts, Version);
+    internal static void Migrate(Connection connection, string file) => Migrate(connection, file, Scripts, Build.Version);
 
     /// <summary>Brings the file to the last of <paramref name="scripts"/>; refuses one that has seen more.</summary>
     internal static void Migrate(Connection connection, string file, IReadOnlyList<string> scripts, string version)

@@ -158,7 +158,7 @@ public sealed class DatabaseTests : IDisposable
         }
         var failure = Assert.Throws<Failure>(Open);
         Assert.Contains("7.8.9", failure.What);
-        Assert.Contains(Schema.Version, failure.Why);
+        Assert.Contains(Build.Version, failure.Why);
     }
 
     [Fact]

@@ -1,0 +1,124 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Grpc.HealthCheck;
+using Grpc.Health.V1;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Stigmer.Rpc;
+using Stigmer.Rpc.Temporal;
+using Stigmer.Rpc.V1;
+using Stigmer.Server.Engine;
+using Stigmer.Server.Runs;
+
+namespace Stigmer.Server.Api;
+
+/// <summary>The gRPC server: HTTP/2 only, our services, health, and the bearer token before everything else.</summary>
+sealed class ApiServer : IAsyncDisposable
+{
+    readonly WebApplication application;
+
+    ApiServer(WebApplication application) => this.application = application;
+
+    /// <summary>Serves on the listener's addresses; when it returns, calls are answered.</summary>
+    /// <param name="missing">Called with a workflow that an engine does not know.</param>
+    /// <param name="engine">The engine inside, served on the same port; null: there is another.</param>
+    /// <param name="stopping">Ends every call that waits.</param>
+    public static async Task<ApiServer> Start(
+        ServerOptions options, Listener listener, string token, RunStore store, Action<string> missing, EmbeddedEngine? engine, Log log, CancellationToken stopping)
+    {
+        var certificate = Certificate(options);
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost.UseKestrelCore();
+        builder.Services.AddRoutingCore();
+        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = listener.Take);
+        builder.Services.Configure<KestrelServerOptions>(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.Limits.MinRequestBodyDataRate = null;
+            kestrel.Limits.MinResponseDataRate = null;
+            // A runner polls and waits on many streams at once; 100 is the default.
+            kestrel.Limits.Http2.MaxStreamsPerConnection = 10_000;
+            kestrel.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(30);
+            kestrel.Limits.Http2.KeepAlivePingTimeout = TimeSpan.FromSeconds(15);
+            foreach (var address in listener.Addresses)
+            {
+                kestrel.Listen(address, listen =>
+                {
+                    listen.Protocols = HttpProtocols.Http2;
+                    if (certificate is not null) listen.UseHttps(certificate);
+                });
+            }
+        });
+        builder.Services.AddGrpc(grpc =>
+        {
+            grpc.MaxReceiveMessageSize = Channels.MaxMessageSize;
+            grpc.MaxSendMessageSize = Channels.MaxMessageSize;
+            grpc.Interceptors.Add<Faults>();
+        });
+        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
+        builder.Services.AddSingleton(new Faults(stopping, log));
+        builder.Services.AddSingleton(new RunApi(store, stopping));
+        builder.Services.AddSingleton(new RunnerApi(store, missing, log, stopping));
+        var health = new HealthServiceImpl();
+        builder.Services.AddSingleton(health);
+        if (engine is not null) builder.Services.AddEngine(engine);
+
+        var application = builder.Build();
+        var authorization = new Authorization(token);
+        application.Use(next => context => authorization.Check(context, next));
+        application.MapGrpcService<RunApi>();
+        application.MapGrpcService<RunnerApi>();
+        application.MapGrpcService<HealthServiceImpl>();
+        if (engine is not null) application.MapEngine(engine);
+        List<string> services = ["", RunService.Descriptor.FullName, RunnerService.Descriptor.FullName];
+        if (engine is not null) services.Add(WorkflowService.Descriptor.FullName);
+        foreach (var service in services) health.SetStatus(service, HealthCheckResponse.Types.ServingStatus.Serving);
+        try
+        {
+            await application.StartAsync(stopping);
+            return new ApiServer(application);
+        }
+        catch
+        {
+            await application.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Takes no more calls; those that wait have been told by the token, and what is still under way after a moment is broken off.</summary>
+    public async Task Stop()
+    {
+        using var moment = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        await application.StopAsync(moment.Token);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => application.DisposeAsync();
+
+    static X509Certificate2? Certificate(ServerOptions options)
+    {
+        if (options.TlsCert is null || options.TlsKey is null) return null;
+        try
+        {
+            return X509Certificate2.CreateFromPemFile(options.TlsCert, options.TlsKey);
+        }
+        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
+        {
+            throw new Failure("The server's certificate cannot be used", e.Message, "--tls-cert and --tls-key name PEM files that belong together", ExitCode.Usage, e);
+        }
+    }
+
+    // Signals are the role's, not the host's.
+    sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}

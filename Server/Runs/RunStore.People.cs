@@ -1,0 +1,153 @@
+using Google.Protobuf;
+using Microsoft.Data.Sqlite;
+using Stigmer.Rpc.V1;
+using Stigmer.Server.Storage;
+
+namespace Stigmer.Server.Runs;
+
+// What people say comes first as a row, committed before they are answered; a repeated request is answered from the row.
+sealed partial class RunStore
+{
+    static readonly string[] Providers = ["", "ollama", "anthropic", "openai", "demo"];
+
+    /// <summary>Begins a run with its first turn. The same id again starts nothing and is answered with the run as it is.</summary>
+    public async Task<Run> Start(StartRunRequest request)
+    {
+        if (!Ids.IsRunId(request.RunId)) throw Refusal.Invalid("A run's id is 32 lower-case hexadecimal digits, made by who starts it");
+        if (string.IsNullOrWhiteSpace(request.Prompt)) throw Refusal.Invalid("A run needs a prompt");
+        if (!Providers.Contains(request.Provider)) throw Refusal.Invalid($"There is no provider '{request.Provider}': ollama, anthropic, openai or demo");
+        if (request.Agent is not ("" or Assistant.Name)) throw Refusal.NotFound($"There is no agent '{request.Agent}'");
+        if (request.Limits is { MaxSteps: < 0 } or { TimeoutMs: < 0 } or { MaxTotalTokens: < 0 }) throw Refusal.Invalid("A limit is not negative; 0 stands for none");
+        var spec = new RunSpec
+        {
+            RunId = request.RunId,
+            Agent = Assistant.Name,
+            Instructions = Assistant.Instructions,
+            Provider = request.Provider,
+            Model = request.Model,
+            Workspace = request.Workspace,
+            HostId = request.HostId.Length == 0 ? HostId : request.HostId,
+            Limits = request.Limits ?? new Limits(),
+            Yes = request.Yes,
+        };
+        var run = await database.Write(t =>
+        {
+            var there = t.Connection.Number("SELECT number FROM runs WHERE id = $1", spec.RunId);
+            if (there != 0) return there;
+            t.Execute("INSERT INTO runs (id, agent, created_at, spec) VALUES ($1, $2, $3, $4)", spec.RunId, spec.Agent, Now, spec.ToByteArray());
+            var number = t.Connection.Number("SELECT last_insert_rowid()");
+            BeginTurn(t, number, turn: 1, key: spec.RunId, request.Prompt);
+            t.AfterCommit(() => log.Info("A run begins", ("run", spec.RunId), ("agent", spec.Agent)));
+            return number;
+        });
+        return await Read(run);
+    }
+
+    /// <summary>
+    /// Closes the run's open turn at once and tells runners and engine. A run that was cancelled already is answered as it is; one
+    /// that has ended otherwise is refused.
+    /// </summary>
+    public async Task<Run> Cancel(CancelRunRequest request)
+    {
+        var run = await database.Write(t =>
+        {
+            var number = Find(t.Connection, request.Run);
+            if (IsSaid(t.Connection, number, request.Key)) return number;
+            var turn = LastTurn(t.Connection, number)!;
+            if (!turn.Open)
+            {
+                if (turn.Status == RunStatus.Cancelled) return number;
+                throw Refusal.Precondition($"Run {Short(turn)} has ended already: {Word(turn.Status)}");
+            }
+            var said = Say(t, number, turn.Turn, "cancel", request.Key, null);
+            Close(t, turn, RunStatus.Cancelled, null, "");
+            if (turn.Workflow is { } workflow) Ask(t, turn, "cancel", workflow, turn.Engine!, said);
+            return number;
+        });
+        return await Read(run);
+    }
+
+    /// <summary>
+    /// Reopens the last turn of a run that failed, timed out or reached a limit, at the step that failed; or moves an open one from
+    /// an engine that is not there to the one that is.
+    /// </summary>
+    public async Task<Run> Resume(ResumeRunRequest request)
+    {
+        var run = await database.Write(t =>
+        {
+            var number = Find(t.Connection, request.Run);
+            if (IsSaid(t.Connection, number, request.Key)) return number;
+            var turn = LastTurn(t.Connection, number)!;
+            if (turn.Open)
+            {
+                if (present is null) throw Refusal.Precondition($"Run {Short(turn)} cannot be moved yet: the workflow engine has not answered");
+                if (turn.Engine == present.Id) throw Refusal.Precondition($"Run {Short(turn)} goes on already: {Word(turn.Status)}");
+            }
+            else if (turn.Status is not (RunStatus.Failed or RunStatus.TimedOut or RunStatus.LimitReached))
+            {
+                throw Refusal.Precondition($"Run {Short(turn)} has nothing to resume: {Word(turn.Status)}");
+            }
+            Say(t, number, turn.Turn, "resume", request.Key, null);
+            if (!turn.Open)
+            {
+                // Steps and work count from here on; what the last stored step had cost counts no more.
+                t.Execute(
+                    "UPDATE turns SET status = $1, ended_at = NULL, error = NULL, limit_name = NULL, losses = 0, base_step = "
+                    + "coalesce((SELECT max(step) FROM slots s WHERE s.run = turns.run AND s.turn = turns.turn AND s.slot = 0), 0) WHERE run = $2 AND turn = $3",
+                    RunStatus.Queued, turn.Run, turn.Turn);
+            }
+            NewLife(t, turn, oldState: turn.Open ? 1 : 2);
+            t.AfterCommit(() => log.Info("A run is resumed", ("run", turn.RunId), ("turn", turn.Turn)));
+            return number;
+        });
+        return await Read(run);
+    }
+
+    void BeginTurn(Transaction t, long run, int turn, string key, string prompt)
+    {
+        t.Execute("INSERT INTO turns (run, turn, status, started_at) VALUES ($1, $2, $3, $4)", run, turn, RunStatus.Queued, Now);
+        Say(t, run, turn, "message", key, prompt);
+        NewLife(t, LastTurn(t.Connection, run)!, oldState: 2);
+    }
+
+    static bool IsSaid(Connection c, long run, string key)
+    {
+        if (key.Length == 0) throw Refusal.Invalid("The request needs a key, so that repeating it does nothing twice");
+        return c.Number("SELECT count(*) FROM said WHERE run = $1 AND key = $2", run, key) > 0;
+    }
+
+    /// <summary>The run that a person names: by id, by a unique beginning of it, or as the last one.</summary>
+    static long Find(Connection c, string name)
+    {
+        if (name == "last")
+        {
+            var last = c.Number("SELECT max(number) FROM runs");
+            return last != 0 ? last : throw Refusal.NotFound("There is no run yet");
+        }
+        if (!Ids.IsPrefix(name)) throw Refusal.Invalid($"'{name}' is no run: give its id, a unique beginning of it, or `last`");
+        var found = c.Query(
+            "SELECT number, id FROM runs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 2", r => (Number: r.GetInt64(0), Id: r.GetString(1)), name, name + "g");
+        return found switch
+        {
+            [] => throw Refusal.NotFound($"There is no run {name}"),
+            [var only] => only.Number,
+            [var first, ..] when first.Id == name => first.Number,
+            [var first, var second, ..] => throw Refusal.Precondition($"More than one run begins with {name}: {first.Id} and {second.Id}"),
+        };
+    }
+
+    static string Short(TurnRow turn) => turn.RunId[..8];
+
+    static string Word(RunStatus status) => status switch
+    {
+        RunStatus.Queued => "queued",
+        RunStatus.Running => "running",
+        RunStatus.Waiting => "waiting",
+        RunStatus.Completed => "completed",
+        RunStatus.Failed => "failed",
+        RunStatus.Cancelled => "cancelled",
+        RunStatus.TimedOut => "timed out",
+        RunStatus.LimitReached => "limit reached",
+        _ => "unknown",
+    };
+}

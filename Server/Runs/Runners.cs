@@ -1,0 +1,132 @@
+using System.Threading.Channels;
+using Stigmer.Rpc.V1;
+
+namespace Stigmer.Server.Runs;
+
+/// <summary>
+/// Which runners live, by their beats: one that has not been heard of for 15 s is away, whatever TCP believes. In memory only:
+/// after a start of the server everybody has 15 s anew.
+/// </summary>
+sealed class Runners : IDisposable
+{
+    /// <summary>How long a runner may be silent; it beats every 5 s.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+
+    readonly Lock gate = new();
+    readonly Dictionary<string, Runner> known = [];
+    readonly TimeProvider time;
+    readonly ITimer timer;
+
+    public Runners(TimeProvider time)
+    {
+        this.time = time;
+        timer = time.CreateTimer(_ => Check(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>Called with the lives that have just gone away, on a timer's thread.</summary>
+    public Action<IReadOnlyList<string>>? Away { get; set; }
+
+    /// <summary>The runner was heard of. True where it was away or unknown before.</summary>
+    public bool Heard(string life)
+    {
+        lock (gate)
+        {
+            if (!known.TryGetValue(life, out var runner)) known.Add(life, runner = new Runner());
+            var back = !runner.Present;
+            runner.Present = true;
+            runner.LastHeard = time.GetTimestamp();
+            if (back) Schedule();
+            return back;
+        }
+    }
+
+    /// <summary>The runner said what it serves, and listens on the channel.</summary>
+    public ChannelReader<RegisterResponse> Register(RunnerHello hello)
+    {
+        Heard(hello.Life);
+        var channel = Channel.CreateUnbounded<RegisterResponse>();
+        lock (gate)
+        {
+            var runner = known[hello.Life];
+            runner.Queues = [.. hello.Queues];
+            // A connection that it has given up may still look open from here.
+            runner.Channel?.TryComplete();
+            runner.Channel = channel.Writer;
+        }
+        return channel.Reader;
+    }
+
+    /// <summary>The runner's process has ended: not heard of again.</summary>
+    public void Gone(string life)
+    {
+        lock (gate)
+        {
+            if (known.Remove(life, out var runner)) runner.Channel?.TryComplete();
+        }
+    }
+
+    /// <summary>It has been silent for too long, or was never heard of since the server's start.</summary>
+    public bool IsAway(string life)
+    {
+        lock (gate) return !known.TryGetValue(life, out var runner) || !Lives(runner);
+    }
+
+    /// <summary>Some runner that lives polls the queue.</summary>
+    public bool Serves(string queue)
+    {
+        lock (gate) return known.Values.Any(r => Lives(r) && r.Queues.Contains(queue));
+    }
+
+    /// <summary>Tells every runner that the turn has ended.</summary>
+    public void TellEnded(string runId, int turn)
+    {
+        lock (gate)
+        {
+            foreach (var runner in known.Values)
+            {
+                runner.Channel?.TryWrite(new RegisterResponse { TurnEnded = new TurnKey { RunId = runId, Turn = turn } });
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => timer.Dispose();
+
+    bool Lives(Runner runner) => runner.Present && time.GetElapsedTime(runner.LastHeard) < Patience;
+
+    void Check()
+    {
+        List<string> away;
+        lock (gate)
+        {
+            away = [.. known.Where(k => k.Value.Present && !Lives(k.Value)).Select(k => k.Key)];
+            foreach (var life in away) known[life].Present = false;
+            Schedule();
+        }
+        if (away.Count > 0) Away?.Invoke(away);
+    }
+
+    void Schedule()
+    {
+        TimeSpan? next = null;
+        foreach (var runner in known.Values)
+        {
+            if (!runner.Present) continue;
+            var left = Patience - time.GetElapsedTime(runner.LastHeard);
+            if (next is null || left < next) next = left;
+        }
+        // A millisecond more: a timer may fire a trifle early.
+        timer.Change(next is { } wait ? (wait > TimeSpan.Zero ? wait : TimeSpan.Zero) + TimeSpan.FromMilliseconds(1) : Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    sealed class Runner
+    {
+        public bool Present { get; set; }
+
+        public long LastHeard { get; set; }
+
+        public IReadOnlyList<string> Queues { get; set; } = [];
+
+        public ChannelWriter<RegisterResponse>? Channel { get; set; }
+    }
+}

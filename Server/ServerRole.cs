@@ -1,0 +1,118 @@
+using System.Runtime.InteropServices;
+using Stigmer.Config;
+using Stigmer.Processes;
+using Stigmer.Rpc;
+using Stigmer.Rpc.Temporal;
+using Stigmer.Server.Api;
+using Stigmer.Server.Engine;
+using Stigmer.Server.Outbox;
+using Stigmer.Server.Runs;
+using Stigmer.Server.Storage;
+
+namespace Stigmer.Server;
+
+/// <summary>The stigmer-server role: the record of runs, its API, and where it is asked for the engine itself.</summary>
+static class ServerRole
+{
+    /// <summary>Serves until it is cancelled, is sent SIGTERM or SIGINT, or its supervisor dies; the exit code.</summary>
+    /// <exception cref="Failure">It cannot start.</exception>
+    public static async Task<int> Run(ServerOptions options, CancellationToken cancel)
+    {
+        var time = TimeProvider.System;
+        var log = new Log("stigmer-server", Console.Error, time);
+        var notify = Notify.FromEnvironment(Environment.GetEnvironmentVariable, time);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel, notify.SupervisorGone);
+        void OnSignal(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            stop.Cancel();
+        }
+        using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
+        try
+        {
+            await Serve(options, Environment.GetEnvironmentVariable, time, log, port => notify.Ready(port), stop.Token);
+            return ExitCode.Done;
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            return ExitCode.Done;
+        }
+        catch (Failure failure)
+        {
+            notify.Failed(failure);
+            throw;
+        }
+        finally
+        {
+            notify.Close();
+        }
+    }
+
+    /// <summary>
+    /// Serves until <paramref name="stop"/>: then long polls and watchers end at once and the database is closed.
+    /// </summary>
+    /// <param name="ready">Called with the port once the API serves.</param>
+    internal static async Task Serve(
+        ServerOptions options, Func<string, string?> environment, TimeProvider time, Log log, Func<int, Task> ready, CancellationToken stop)
+    {
+        var home = StigmerHome.From(environment);
+        var dataDir = environment("STIGMER_DATA_DIR") is { Length: > 0 } set ? Path.GetFullPath(set) : Path.Combine(home.Root, "data");
+        home.Ensure(home.Root);
+        home.Ensure(dataDir);
+        var token = Token(home, environment);
+        var temporal = TemporalConnection.From(environment);
+        var kind = EngineKind(environment("STIGMER_ENGINE"), temporal);
+
+        using var listener = Listener.Bind(options.Listen);
+        using var owned = DataLock.Take(dataDir);
+        await using var database = Database.Open(Path.Combine(dataDir, "stigmer.db"), log);
+        await using var engine = kind == EngineIdentity.Embedded ? new EmbeddedEngine(database, time, log) : null;
+        if (engine is not null) await engine.Start();
+        var store = await RunStore.Open(database, HostId.In(dataDir), time, log);
+        var address = new HostPort(options.Listen.IsLoopback ? "127.0.0.1" : options.Listen.Host, listener.Port);
+        if (kind == EngineIdentity.Embedded) temporal = new TemporalConnection(address, "default", token);
+
+        using var channel = Channels.ToTemporal(temporal!);
+        var client = new EngineClient(new WorkflowService.WorkflowServiceClient(channel), temporal!.Namespace, $"stigmer-server-{store.ServerId}");
+        var link = new EngineLink(store, client, kind, temporal.Address.ToString(), time, log);
+        store.OutboxChanged = link.Wake;
+        if (engine is not null) store.WorkerGone = engine.WorkerGone;
+
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        await using var api = await ApiServer.Start(options, listener, token, store, link.Missing, engine, log, stopping.Token);
+        log.Info("stigmer-server serves", ("version", Build.Version), ("address", address), ("engine", kind), ("temporal", temporal.Address), ("data", dataDir), ("server", store.ServerId));
+        await ready(listener.Port);
+
+        var driving = link.Run(stopping.Token);
+        try
+        {
+            await Task.Delay(Timeout.Infinite, stop);
+        }
+        catch (OperationCanceledException)
+        {
+            log.Info("stigmer-server is being stopped");
+        }
+        engine?.EndPolls();
+        await api.Stop();
+        await driving;
+        store.Runners.Dispose();
+    }
+
+    static string EngineKind(string? set, TemporalConnection? temporal) => set switch
+    {
+        null or "" => temporal is null ? EngineIdentity.Embedded : EngineIdentity.External,
+        EngineIdentity.Embedded => set,
+        EngineIdentity.Managed or EngineIdentity.External when temporal is not null => set,
+        EngineIdentity.Managed or EngineIdentity.External => throw new Failure(
+            "There is no Temporal to use", $"STIGMER_ENGINE is {set}, but TEMPORAL_SERVICE_ADDRESS is not set", "Set it to something like localhost:7233", ExitCode.Usage),
+        _ => throw new Failure("STIGMER_ENGINE is not an engine", $"it is '{set}'", "Set it to managed, external or embedded, or unset it", ExitCode.Usage),
+    };
+
+    static string Token(StigmerHome home, Func<string, string?> environment)
+    {
+        if (environment("STIGMER_TOKEN") is { Length: > 0 } token) return token;
+        home.Ensure(home.Run);
+        return PrivateFile.ReadOrMake(home.Token, () => Ids.New(32));
+    }
+}
