@@ -7,11 +7,12 @@ return args switch
     ["temporal", .. var rest] => await TemporalStandin.Run(rest),
     ["archives", .. var rest] => TemporalArchives.Run(rest),
     ["mirror", .. var rest] => await Mirror.Run(rest),
+    ["ollama", .. var rest] => await OllamaStandin.Run(rest),
     _ => Unknown(),
 };
 
 static int Unknown()
 {
-    Console.Error.WriteLine("usage: Stigmer.Standins temporal | archives | mirror …");
+    Console.Error.WriteLine("usage: Stigmer.Standins temporal | archives | mirror | ollama …");
     return 2;
 }
