@@ -1,0 +1,79 @@
+using Stigmer.EndToEnd.Harness;
+using Stigmer.Standins;
+
+namespace Stigmer.EndToEnd;
+
+public class KilledTests
+{
+    [Fact]
+    public async Task Killing_the_runner_between_two_steps_repeats_no_model_call()
+    {
+        await using var ollama = await Ollama.Start(
+            new OllamaAnswer { Step = 1, Text = "One. ", Calls = [OllamaToolCall.Of("workspace_list")] },
+            new OllamaAnswer { Step = 2, Text = "Two. ", Calls = [OllamaToolCall.Of("workspace_list")] },
+            // The call in flight at the kill: made twice, once held for ever.
+            new OllamaAnswer { Step = 3, Text = "Three. ", Hold = "never", Times = 1 },
+            new OllamaAnswer { Step = 3, Text = "Three. ", Calls = [OllamaToolCall.Of("workspace_list")] },
+            new OllamaAnswer { Step = 4, Text = "Done." });
+        await using var stack = await Stack.Start(ollama);
+        await using var running = stack.Begin("run", "Count").Input("");
+        await ollama.Held("never");
+        Running.Kill(await stack.Pid("agent-runner"), 9);
+        Assert.Equal("Done.\n", (await running.End()).Exits(0).Out);
+        Assert.Equal([1, 2, 3, 3, 4], ollama.Calls.Select(call => call.Step));
+    }
+
+    [Fact]
+    public async Task Killing_the_server_loses_no_run_and_repeats_no_stored_call()
+    {
+        await using var ollama = await Ollama.Start(
+            new OllamaAnswer { Step = 1, Text = "One. ", Calls = [OllamaToolCall.Of("workspace_list")] },
+            new OllamaAnswer { Step = 2, Text = "Two. ", Calls = [OllamaToolCall.Of("workspace_list")], Hold = "second" },
+            new OllamaAnswer { Step = 3, Text = "Done." });
+        await using var stack = await Stack.Start(ollama);
+        await using var running = stack.Begin("run", "Count").Input("");
+        await ollama.Held("second");
+        Running.Kill(await stack.Pid("stigmer-server"), 9);
+        await ollama.Release("second");
+        Assert.Equal("Done.\n", (await running.End()).Exits(0).Out);
+        // The runner holds on to the answer that it has in hand: not even the call in flight is made again.
+        Assert.Equal([1, 2, 3], ollama.Calls.Select(call => call.Step));
+    }
+
+    [Fact]
+    public async Task Killing_the_daemon_takes_every_child_along_and_the_next_start_goes_on()
+    {
+        await using var ollama = await Ollama.Start(
+            new OllamaAnswer { Step = 1, Text = "One. ", Calls = [OllamaToolCall.Of("workspace_list")] },
+            new OllamaAnswer { Step = 2, Text = "Held.", Hold = "never", Times = 1 },
+            new OllamaAnswer { Step = 2, Text = "Done." });
+        await using var stack = await Stack.Start(ollama);
+        var id = (await stack.Run("run", "--detach", "Count")).Exits(0).Out.Trim();
+        await ollama.Held("never");
+        Running.Kill((await stack.Status()).GetProperty("pid").GetInt32(), 9);
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        // Of the end of processes that are no children of this one there is no event.
+        while (stack.Processes().Count > 0) await Task.Delay(50, limit.Token);
+        (await stack.Run("local", "status")).Exits(3);
+        (await stack.Run("local")).Exits(0);
+        Assert.Equal("Done.\n", (await stack.Run("runs", "watch", id)).Exits(0).Out);
+        Assert.Equal([1, 2, 2], ollama.Calls.Select(call => call.Step));
+    }
+
+    [Fact]
+    public async Task A_run_in_progress_when_the_stack_was_stopped_completes_after_the_next_start()
+    {
+        await using var ollama = await Ollama.Start(
+            new OllamaAnswer { Step = 1, Text = "One. ", Calls = [OllamaToolCall.Of("workspace_list")] },
+            new OllamaAnswer { Step = 2, Text = "Held.", Hold = "never", Times = 1 },
+            new OllamaAnswer { Step = 2, Text = "Done." });
+        await using var stack = await Stack.Start(ollama);
+        var id = (await stack.Run("run", "--detach", "Count")).Exits(0).Out.Trim();
+        await ollama.Held("never");
+        (await stack.Run("local", "stop")).Exits(0);
+        Assert.Empty(stack.Processes());
+        (await stack.Run("local")).Exits(0);
+        Assert.Equal("Done.\n", (await stack.Run("runs", "watch", id)).Exits(0).Out);
+        Assert.Equal([1, 2, 2], ollama.Calls.Select(call => call.Step));
+    }
+}
