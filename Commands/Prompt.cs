@@ -38,11 +38,10 @@ sealed record Prompt(string Text, bool ReadsStdin)
         return readsStdin || !string.IsNullOrWhiteSpace(text) ? new Prompt(text, readsStdin) : throw Missing("no PROMPT was given");
     }
 
-    /// <summary>The whole prompt. Fails with exit code 2 where standard input was asked for and nothing is in it either.</summary>
-    public async Task<string> Complete(TextReader stdin, CancellationToken cancel)
+    /// <summary>The whole prompt, with what standard input held. Fails with exit code 2 where nothing is in it either.</summary>
+    public string Complete(string stdin)
     {
-        if (!ReadsStdin) return Text;
-        var read = (await stdin.ReadToEndAsync(cancel)).TrimEnd('\r', '\n');
+        var read = stdin.TrimEnd('\r', '\n');
         var whole = Text.Length == 0 ? read : $"{Text} {read}";
         return string.IsNullOrWhiteSpace(whole) ? throw Missing("standard input is empty") : whole;
     }

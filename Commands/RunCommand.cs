@@ -45,8 +45,7 @@ static class RunCommand
             };
             var words = Prompt.Parse(parsed.GetValue(prompt) ?? [], Literal(parsed), word => WrongUsage.UnknownOption(command, word));
             if (!words.ReadsStdin && Console.IsInputRedirected && StandardInputIsPipe()) terminal.Note("Standard input is not read: `-` stands for it");
-            using var stdin = new StreamReader(Console.OpenStandardInput(), new UTF8Encoding(false));
-            request.Prompt = await words.Complete(stdin, cancel);
+            request.Prompt = words.ReadsStdin ? words.Complete(await ReadStandardInput(cancel)) : words.Text;
             using var link = await Stack.Connect(terminal, start: !parsed.GetValue(noStart), cancel);
             // A server elsewhere has no folder of this machine's.
             if (link.IsElsewhere && folder is null) request.Workspace = "";
@@ -114,6 +113,18 @@ static class RunCommand
 
     /// <summary>A key for a request that may be repeated.</summary>
     public static string RandomKey() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
+
+    // To its end. A read of a terminal or a pipe cannot be cancelled: it is left behind on its thread when a person gives up.
+    static async Task<string> ReadStandardInput(CancellationToken cancel)
+    {
+        return await Task.Run(
+            () =>
+            {
+                using var reader = new StreamReader(Console.OpenStandardInput(), new UTF8Encoding(false));
+                return reader.ReadToEnd();
+            },
+            CancellationToken.None).WaitAsync(cancel);
+    }
 
     // How many words follow `--`.
     static int Literal(ParseResult parsed)

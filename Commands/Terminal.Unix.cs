@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using System.Text;
+using Microsoft.Win32.SafeHandles;
 
 namespace Stigmer.Commands;
 
@@ -10,7 +11,7 @@ namespace Stigmer.Commands;
 sealed partial class Terminal
 {
     [UnsupportedOSPlatform("windows")]
-    async Task<string?> ReadMaskedUnix(CancellationToken cancel)
+    async Task<string?> ReadMaskedUnix(string prompt, CancellationToken cancel)
     {
         var before = new byte[256];
         if (TcGetAttr(0, before) != 0) return null;
@@ -32,6 +33,8 @@ sealed partial class Terminal
         if (TcSetAttr(0, TcsaNow, masked) != 0) return null;
         try
         {
+            // Only now: what is typed at the sight of it must not be shown.
+            Error.Write(prompt);
             // A read of a terminal cannot be cancelled: it is left behind on its thread when the command gives up.
             return await Task.Run(ReadMaskedBytes, CancellationToken.None).WaitAsync(cancel);
         }
@@ -43,7 +46,9 @@ sealed partial class Terminal
 
     string? ReadMaskedBytes()
     {
-        using var input = Console.OpenStandardInput();
+        // Not the console's stream, which on a terminal reads lines and shows them.
+        using var handle = new SafeFileHandle(0, ownsHandle: false);
+        using var input = new FileStream(handle, FileAccess.Read, bufferSize: 0);
         var typed = new List<byte>();
         var buffer = new byte[256];
         while (true)

@@ -27,8 +27,9 @@ sealed partial class Terminal
     }
 
     [SupportedOSPlatform("windows")]
-    async Task<string?> ReadMaskedWindows(CancellationToken cancel)
+    async Task<string?> ReadMaskedWindows(string prompt, CancellationToken cancel)
     {
+        Error.Write(prompt);
         // A read of the console cannot be cancelled: it is left behind on its thread when the command gives up.
         return await Task.Run(
             () =>

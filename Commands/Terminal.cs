@@ -165,10 +165,9 @@ sealed partial class Terminal
     /// </summary>
     public async Task<string?> AskSecret(string prompt, CancellationToken cancel)
     {
-        Error.Write(prompt);
         try
         {
-            return OperatingSystem.IsWindows() ? await ReadMaskedWindows(cancel) : await ReadMaskedUnix(cancel);
+            return OperatingSystem.IsWindows() ? await ReadMaskedWindows(prompt, cancel) : await ReadMaskedUnix(prompt, cancel);
         }
         finally
         {

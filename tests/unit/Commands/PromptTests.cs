@@ -44,14 +44,12 @@ public class PromptTests
     [InlineData("", "a\nb\n\n", "a\nb")]
     [InlineData("Review:", "diff\r\n", "Review: diff")]
     [InlineData("Review:", "", "Review: ")]
-    public async Task Standard_input_takes_the_place_of_its_dash(string words, string stdin, string whole) =>
-        Assert.Equal(whole, await new Prompt(words, ReadsStdin: true).Complete(new StringReader(stdin), TestContext.Current.CancellationToken));
+    public void Standard_input_takes_the_place_of_its_dash(string words, string stdin, string whole) =>
+        Assert.Equal(whole, new Prompt(words, ReadsStdin: true).Complete(stdin));
 
     [Fact]
-    public async Task Nothing_at_all_on_standard_input_is_wrong_usage() =>
-        Assert.Equal(
-            ExitCode.Usage,
-            (await Assert.ThrowsAsync<Failure>(() => new Prompt("", ReadsStdin: true).Complete(new StringReader("\n"), TestContext.Current.CancellationToken))).ExitCode);
+    public void Nothing_at_all_on_standard_input_is_wrong_usage() =>
+        Assert.Equal(ExitCode.Usage, Assert.Throws<Failure>(() => new Prompt("", ReadsStdin: true).Complete("\n")).ExitCode);
 
     static Prompt Parse(string[] words, int literal) => Prompt.Parse(words, literal, word => new Failure($"option {word}", exitCode: ExitCode.Usage));
 }
