@@ -70,7 +70,7 @@ static class TemporalStandin
         {
             return Error($"can't set frontend port {port}: listen tcp 127.0.0.1:{port}: bind: address already in use");
         }
-        Console.WriteLine($"Temporal CLI {version} (Server stand-in, UI none)\n\nServer:  localhost:{port}");
+        Console.WriteLine($"Temporal CLI {version} (Server stand-in, UI none)\n\nServer:  localhost:{new Uri(app.Urls.Single()).Port}");
         await stopped.Task;
         Console.WriteLine("Stopping server...");
         return 0;

@@ -1,0 +1,77 @@
+using Stigmer.EndToEnd.Harness;
+using Stigmer.Standins;
+
+namespace Stigmer.EndToEnd;
+
+public sealed class ExternalTests : IDisposable
+{
+    readonly string folder = Directory.CreateTempSubdirectory("stg-ext-").FullName;
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+
+    [Fact]
+    public async Task Two_stacks_on_one_Temporal_each_complete_their_own_runs()
+    {
+        await using var temporal = Standin.Start("temporal", "1.99.0", "server", "start-dev", "--port", "0", "--db-filename", Path.Combine(folder, "t.db"), "--headless");
+        var address = (await temporal.Line(line => line.StartsWith("Server:", StringComparison.Ordinal))).Split(' ')[^1];
+        await using var mine = await Ollama.Start(Ollama.ToolsThenAnswer(3, "Mine."));
+        await using var yours = await Ollama.Start(Ollama.ToolsThenAnswer(3, "Yours."));
+        await using var one = External(mine, address);
+        await using var two = External(yours, address);
+
+        var started = (await one.Run("local")).Exits(0);
+        var endpoint = (await one.Status()).GetProperty("endpoint").GetString();
+        Assert.Equal(
+            [
+                "✓ Using Ollama (no API key required)",
+                $"✓ Using external Temporal at {address}",
+                "✓ Starting stigmer-server...",
+                "✓ Starting agent-runner...",
+                $"✓ Ready! Stigmer is running on {endpoint}",
+                "✓ Daemon started successfully",
+            ],
+            started.Lines);
+        (await two.Run("local")).Exits(0);
+
+        var runs = await Task.WhenAll(one.Run("run", "A"), two.Run("run", "B"), one.Run("run", "C"), two.Run("run", "D"));
+        Assert.Equal(["Mine.\n", "Yours.\n", "Mine.\n", "Yours.\n"], runs.Select(run => run.Exits(0).Out));
+        Assert.Equal(["A", "A", "A", "C", "C", "C"], mine.Calls.Select(call => call.Prompt).Order());
+        Assert.Equal(["B", "B", "B", "D", "D", "D"], yours.Calls.Select(call => call.Prompt).Order());
+    }
+
+    [Fact]
+    public async Task A_run_outlives_a_restart_of_the_Temporal()
+    {
+        var port = Ports.Free();
+        string[] arguments = ["temporal", "1.99.0", "server", "start-dev", "--port", $"{port}", "--db-filename", Path.Combine(folder, "t.db"), "--headless"];
+        await using var ollama = await Ollama.Start(
+            new OllamaAnswer { Step = 1, Text = "One. ", Calls = [OllamaToolCall.Of("workspace_list")] },
+            new OllamaAnswer { Step = 2, Text = "Two. ", Calls = [OllamaToolCall.Of("workspace_list")], Hold = "second" },
+            new OllamaAnswer { Step = 3, Text = "Done." });
+        await using var first = Standin.Start(arguments);
+        await first.Line(line => line.StartsWith("Server:", StringComparison.Ordinal));
+        await using var stack = External(ollama, $"localhost:{port}");
+        (await stack.Run("local")).Exits(0);
+        await using var running = stack.Begin("run", "Count").Input("");
+        await ollama.Held("second");
+        first.Signal(9);
+        await first.End();
+        await ollama.Release("second");
+        await using var second = Standin.Start(arguments);
+        Assert.Equal("Done.\n", (await running.End()).Exits(0).Out);
+        Assert.Equal([1, 2, 3], ollama.Calls.Select(call => call.Step));
+    }
+
+    static Stack External(Ollama ollama, string address)
+    {
+        var stack = Stack.Create(ollama);
+        stack.Configure($$"""
+            backend:
+              local:
+                endpoint: localhost:0
+                llm: { provider: ollama, base_url: "{{ollama.Url}}" }
+            """);
+        stack.Environment["TEMPORAL_SERVICE_ADDRESS"] = address;
+        return stack;
+    }
+}
