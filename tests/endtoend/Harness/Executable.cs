@@ -41,7 +41,7 @@ sealed record Result(string Command, int ExitCode, string Out, string Error, Fun
 sealed partial class Running : IAsyncDisposable
 {
     /// <summary>No command of a test takes this long.</summary>
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     readonly Process process;
     readonly string command;

@@ -107,7 +107,7 @@ sealed class Stack : IAsyncDisposable
         var folder = Path.Combine(Home, "logs");
         foreach (var file in (Directory.Exists(folder) ? Directory.GetFiles(folder) : []).Order())
         {
-            text.Append("--- ").Append(Path.GetFileName(file)).Append('\n').Append(string.Join('\n', File.ReadLines(file).TakeLast(60))).Append('\n');
+            text.Append("--- ").Append(Path.GetFileName(file)).Append('\n').Append(string.Join('\n', File.ReadLines(file).TakeLast(40).Select(line => line.Length <= 400 ? line : line[..400] + "…"))).Append('\n');
         }
         return text.ToString();
     }
