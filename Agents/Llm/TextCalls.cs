@@ -38,9 +38,21 @@ sealed class TextCalls(IEnumerable<string> offered)
         {
             if (midLine)
             {
-                var end = all.IndexOf('\n', start);
-                midLine = end < 0;
-                start = end < 0 ? all.Length : end + 1;
+                // Within a line only a fence or a tag can begin a call: a brace is too ordinary there.
+                var next = fenced ? all.IndexOf('\n', start) : all.AsSpan(start).IndexOfAny('\n', '`', '<') is >= 0 and var found ? start + found : -1;
+                start = next < 0 ? all.Length : next;
+                if (next < 0) break;
+                if (all[next] == '\n')
+                {
+                    midLine = false;
+                }
+                else
+                {
+                    var within = Judge(all.AsSpan(next));
+                    held = within == Verdict.Call;
+                    if (within != Verdict.Text) break;
+                }
+                start++;
                 continue;
             }
             var rest = all.AsSpan(start);
@@ -68,7 +80,7 @@ sealed class TextCalls(IEnumerable<string> offered)
     {
         var text = pending.ToString();
         pending.Clear();
-        if (hasCalls || fenced || midLine || Parse(text) is not { } found) return (text, []);
+        if (hasCalls || fenced || Parse(text) is not { } found) return (text, []);
         return found;
     }
 
