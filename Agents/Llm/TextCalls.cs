@@ -63,9 +63,13 @@ sealed class TextCalls(IEnumerable<string> offered)
                 held = true;
                 break;
             }
-            if (rest.TrimStart().StartsWith("```")) fenced = !fenced;
             // White space was looked through to judge: the line meant is the one after it.
             start += rest.Length - rest.TrimStart().Length;
+            if (rest.TrimStart().StartsWith("```"))
+            {
+                fenced = !fenced;
+                start += 3;
+            }
             midLine = true;
         }
         pending.Remove(0, start);
