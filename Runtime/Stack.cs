@@ -105,8 +105,8 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         server = Add(ServerName, ServerChild);
         server.Start();
         Line("Starting stigmer-server...");
-        // The runner needs no more than the port to begin with: the two come up side by side.
-        if (settings.Endpoint.Port == 0) await server.Until(s => s.Port is not null || s.Phase is ChildPhase.Ready or ChildPhase.Failed, cancel);
+        // The runner needs no more than a port that takes connections: from there on the two come up side by side.
+        await server.Until(s => s.Port is not null || s.Phase is ChildPhase.Ready or ChildPhase.Failed, cancel);
         if (server.State.Phase != ChildPhase.Failed)
         {
             runner = Add(RunnerName, RunnerChild);
