@@ -83,13 +83,13 @@ static class LocalLogs
 
     static void Show(LogLine line, Terminal terminal)
     {
-        if (terminal.Json) terminal.Document(new LogDocument(line.Time == DateTimeOffset.MinValue ? null : line.Time, line.Level, line.Component, line.Message), LogJson.Default.LogDocument);
+        if (terminal.Json) terminal.Document(new LogDocument(line.Time == DateTimeOffset.MinValue ? null : line.Time.UtcDateTime, line.Level, line.Component, line.Message), LogJson.Default.LogDocument);
         else terminal.Line(line.Raw);
     }
 }
 
 /// <summary>A line of <c>logs --json</c>.</summary>
-sealed record LogDocument(DateTimeOffset? Time, string? Level, string Component, string Message);
+sealed record LogDocument(DateTime? Time, string? Level, string Component, string Message);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(LogDocument))]

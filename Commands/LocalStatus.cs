@@ -19,14 +19,32 @@ static class LocalStatus
     static async Task<int> Run(Terminal terminal, CancellationToken cancel)
     {
         var home = StigmerHome.From(Environment.GetEnvironmentVariable);
-        var state = await Launcher.Status(home, TimeProvider.System, cancel);
-        var document = state is null ? Stopped() : await StatusChecks.Complete(state.Document, cancel);
+        StatusDocument document;
+        try
+        {
+            var state = await Launcher.Status(home, TimeProvider.System, cancel);
+            document = state is null ? NotSpoken() : await StatusChecks.Complete(state.Document, cancel);
+        }
+        catch (Failure hung) when (DaemonLock.IsHeld(home))
+        {
+            terminal.Warn($"{hung.Message}: {hung.Remedy}");
+            document = Hung(NotSpoken(), home);
+        }
         if (terminal.Json) terminal.Document(document, StatusJson.Default.StatusDocument);
         else Show(document, terminal);
         return !document.Running ? ExitCode.NotRunning : document.Ready ? ExitCode.Done : ExitCode.Failed;
     }
 
-    static StatusDocument Stopped()
+    /// <summary>A stack whose daemon does not answer, from what it left in its files.</summary>
+    static StatusDocument Hung(StatusDocument stopped, StigmerHome home) => stopped with
+    {
+        Running = true,
+        Pid = StateFiles.ReadProcess(home.DaemonPid)?.Pid,
+        Components = [.. StateFiles.ReadChildren(home.Children).Select(c => new ComponentStatus(c.Name, c.Pid, "unhealthy", 0, File.GetLastWriteTimeUtc(home.Children), "its supervisor does not answer"))],
+    };
+
+    /// <summary>What there is to tell without a daemon: a stopped stack.</summary>
+    static StatusDocument NotSpoken()
     {
         var settings = Configuration.Resolve(Environment.GetEnvironmentVariable, new Flags());
         return new StatusDocument
@@ -52,7 +70,7 @@ static class LocalStatus
             return;
         }
         terminal.Line($"  Status: {(document.Ready ? $"{terminal.OkSymbol} Running" : $"{terminal.WarningSymbol} Running, not ready")}");
-        terminal.Line(string.Create(CultureInfo.InvariantCulture, $"  PID:    {document.Pid}"));
+        terminal.Line($"  PID:    {document.Pid?.ToString(CultureInfo.InvariantCulture) ?? "-"}");
         terminal.Line($"  Port:   {document.Endpoint[(document.Endpoint.LastIndexOf(':') + 1)..]}");
         terminal.Line($"  Data:   {Tilde(document.DataDir)}");
         if (document.Temporal is { } temporal)
@@ -78,7 +96,7 @@ static class LocalStatus
             var pid = component.Pid?.ToString(CultureInfo.InvariantCulture) ?? "-";
             terminal.Line(string.Create(
                 CultureInfo.InvariantCulture,
-                $"  {component.Name,-14}  {pid,-7}  {component.State,-10}  {component.Restarts,-8}  {component.Since.LocalDateTime:yyyy-MM-dd HH:mm:ss}"));
+                $"  {component.Name,-14}  {pid,-7}  {component.State,-10}  {component.Restarts,-8}  {component.Since.ToLocalTime():yyyy-MM-dd HH:mm:ss}"));
             if (component.Detail is { } detail) terminal.Line($"    {detail}");
         }
     }

@@ -43,6 +43,8 @@ static class StatusChecks
 
     static async Task<TemporalStatus> Engine(TemporalStatus temporal, StatusDocument document, CancellationToken cancel)
     {
+        // The daemon knows already that ours is not ready.
+        if (temporal.Reachable == false) return temporal;
         try
         {
             if (!HostPort.TryParse(temporal.Address, out var address)) return temporal;

@@ -70,7 +70,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
             Running = true,
             Ready = ready,
             Pid = Environment.ProcessId,
-            StartedAt = startedAt,
+            StartedAt = startedAt.UtcDateTime,
             Version = Build.Version,
             Endpoint = Endpoint.ToString(),
             Home = home.Root,
@@ -200,7 +200,8 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         TemporalMode.Managed => new TemporalConnection(new HostPort("localhost", temporalPort), settings.Temporal.Namespace),
         TemporalMode.External => new TemporalConnection(
             settings.Temporal.Address, settings.Temporal.Namespace, settings.Temporal.ApiKey?.Reveal(), settings.Temporal.Tls),
-        _ => new TemporalConnection(serverAddress, settings.Temporal.Namespace),
+        // The engine inside the server has this one namespace.
+        _ => new TemporalConnection(serverAddress, "default"),
     };
 
     static async Task AllReady(IReadOnlyList<Component> components, CancellationToken cancel)
@@ -244,7 +245,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         TemporalMode.Managed => new TemporalStatus(
             "managed", $"localhost:{temporalPort}", settings.Temporal.Namespace, temporalVersion, temporal?.State.Phase == ChildPhase.Ready, null, null, engineDetail),
         TemporalMode.External => new TemporalStatus("external", settings.Temporal.Address.ToString(), settings.Temporal.Namespace, null, null, null, null, engineDetail),
-        _ => new TemporalStatus("embedded", Endpoint.ToString(), settings.Temporal.Namespace, null, server?.State.Phase == ChildPhase.Ready, null, null, engineDetail),
+        _ => new TemporalStatus("embedded", Endpoint.ToString(), "default", null, server?.State.Phase == ChildPhase.Ready, null, null, engineDetail),
     };
 
     static ComponentStatus Status(Component component)
@@ -258,7 +259,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
             ChildPhase.Failed => "failed",
             _ => "stopped",
         };
-        return new ComponentStatus(component.Name, state.Pid, name, state.Restarts, state.Since, state.Detail);
+        return new ComponentStatus(component.Name, state.Pid, name, state.Restarts, state.Since.UtcDateTime, state.Detail);
     }
 
     /// <summary>Passes a download's progress on, a line at its beginning and then at most ten times a second.</summary>

@@ -8,7 +8,7 @@ sealed record StatusDocument
     public required bool Running { get; init; }
     public required bool Ready { get; init; }
     public int? Pid { get; init; }
-    public DateTimeOffset? StartedAt { get; init; }
+    public DateTime? StartedAt { get; init; }
     public required string Version { get; init; }
     public required string Endpoint { get; init; }
     public required string Home { get; init; }
@@ -42,9 +42,9 @@ sealed record TemporalStatus(
 /// <param name="Pid">Its process; null: none now.</param>
 /// <param name="State">starting, ready, unhealthy, restarting, stopped or failed.</param>
 /// <param name="Restarts">How often it was started again.</param>
-/// <param name="Since">Since when it is in that state.</param>
+/// <param name="Since">Since when it is in that state, in UTC.</param>
 /// <param name="Detail">What there is to tell.</param>
-sealed record ComponentStatus(string Name, int? Pid, string State, int Restarts, DateTimeOffset Since, string? Detail);
+sealed record ComponentStatus(string Name, int? Pid, string State, int Restarts, DateTime Since, string? Detail);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(StatusDocument))]

@@ -31,7 +31,7 @@ static class ServerRole
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         try
         {
-            await Serve(options, Environment.GetEnvironmentVariable, time, log, port => notify.Ready(port), stop.Token);
+            await Serve(options, Environment.GetEnvironmentVariable, time, log, port => notify.Ready(port), stop.Token, notify.Port);
             return ExitCode.Done;
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -53,8 +53,10 @@ static class ServerRole
     /// Serves until <paramref name="stop"/>: then long polls and watchers end at once and the database is closed.
     /// </summary>
     /// <param name="ready">Called with the port once the API serves.</param>
+    /// <param name="listening">Called with the port once it takes connections, which are answered a little later.</param>
     internal static async Task Serve(
-        ServerOptions options, Func<string, string?> environment, TimeProvider time, Log log, Func<int, Task> ready, CancellationToken stop)
+        ServerOptions options, Func<string, string?> environment, TimeProvider time, Log log, Func<int, Task> ready, CancellationToken stop,
+        Action<int>? listening = null)
     {
         var home = StigmerHome.From(environment);
         var dataDir = environment("STIGMER_DATA_DIR") is { Length: > 0 } set ? Path.GetFullPath(set) : Path.Combine(home.Root, "data");
@@ -65,6 +67,7 @@ static class ServerRole
         var kind = EngineKind(environment("STIGMER_ENGINE"), temporal);
 
         using var listener = Listener.Bind(options.Listen);
+        listening?.Invoke(listener.Port);
         using var owned = DataLock.Take(dataDir);
         await using var database = Database.Open(Path.Combine(dataDir, "stigmer.db"), log);
         await using var engine = kind == EngineIdentity.Embedded ? new EmbeddedEngine(database, time, log) : null;

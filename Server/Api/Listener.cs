@@ -65,6 +65,8 @@ sealed class Listener : IDisposable
             // Windows would let another process take the port over.
             if (OperatingSystem.IsWindows()) socket.ExclusiveAddressUse = true;
             socket.Bind(endpoint);
+            // From here on nobody is refused: who comes before Kestrel accepts waits in the queue (Kestrel sets its length).
+            socket.Listen();
             return socket;
         }
         catch
