@@ -11,7 +11,7 @@ static class HostId
     /// Reads it, or makes it where there is none yet. Server and runner may both be first: one of them wins, and both get
     /// the same. Fails where the folder cannot be written.
     /// </summary>
-    /// <returns>32 lower-case hexadecimal digits.</returns>
+    /// <returns>Lower-case hexadecimal digits.</returns>
     public static string In(string dataDir)
     {
         var file = Path.Combine(dataDir, "host-id");
@@ -36,7 +36,7 @@ static class HostId
     {
         try
         {
-            return File.ReadAllText(file).Trim() is { Length: 32 } id && id.All(char.IsAsciiHexDigitLower) ? id : null;
+            return File.ReadAllText(file).Trim() is { Length: > 0 } id ? id : null;
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

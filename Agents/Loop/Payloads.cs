@@ -52,7 +52,7 @@ sealed record EndTask : ActivityTask
 }
 
 /// <summary>How a turn ends.</summary>
-enum TurnEnd { Completed, Failed, Cancelled, TimedOut, LimitReached }
+enum TurnEnd { Completed = 1, Failed, Cancelled, TimedOut, LimitReached }
 
 /// <summary>Why a run failed, in the three parts of every error of ours.</summary>
 sealed record TurnError(string What, string? Why = null, string? Remedy = null);

@@ -19,12 +19,12 @@ sealed class Poller<TTask>(
     readonly HashSet<Task> underWay = [];
 
     /// <summary>
-    /// Polls until told to stop, with so many polls open at a time; what was taken is worked on beyond that (see
-    /// <see cref="Drained"/>). An outage is waited for. Fails with <see cref="Failure"/> where the engine does not let us in.
+    /// Begins so many polls. Each goes on until told to stop; what was taken is worked on beyond that (see
+    /// <see cref="Drained"/>). An outage is waited for. One fails with <see cref="Failure"/> where the engine does not let us in.
     /// </summary>
-    public Task Run(int polls, CancellationToken stop) => Task.WhenAll(Enumerable.Range(0, polls).Select(_ => Loop(stop)));
+    public IEnumerable<Task> Begin(int polls, CancellationToken stop) => Enumerable.Range(0, polls).Select(_ => Loop(stop));
 
-    /// <summary>Completes when everything that was taken has been worked on. Only after <see cref="Run"/> has ended.</summary>
+    /// <summary>Completes when everything that was taken has been worked on. Only after the polls have ended.</summary>
     public Task Drained()
     {
         lock (gate) return Task.WhenAll(underWay);
@@ -53,7 +53,7 @@ sealed class Poller<TTask>(
                 {
                     if (task is null) slots?.Release();
                 }
-                if (task is not null) Begin(task);
+                if (task is not null) Take(task);
                 if (outage is null)
                 {
                     if (backoff.Failures > 1) log.Info("polling again", ("what", what));
@@ -71,7 +71,7 @@ sealed class Poller<TTask>(
         }
     }
 
-    void Begin(TTask task)
+    void Take(TTask task)
     {
         // A thread of its own from the start: deciding and reading payloads must not hold up the next poll.
         var running = Task.Run(() => Work(task), CancellationToken.None);

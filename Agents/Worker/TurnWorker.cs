@@ -49,7 +49,7 @@ sealed class TurnWorker
     public async Task Run(CancellationToken stop)
     {
         using var any = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        var all = activities.Select(each => each.Poller.Run(each.Polls, any.Token)).Append(decisions.Run(2, any.Token)).ToList();
+        var all = activities.SelectMany(each => each.Poller.Begin(each.Polls, any.Token)).Concat(decisions.Begin(2, any.Token)).ToList();
         // One that fails takes the others along.
         await Task.WhenAny(all);
         await any.CancelAsync();
