@@ -65,8 +65,7 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
         try
         {
             var (settings, client) = models.Of(transcript.Spec);
-            var instructions = transcript.Spec.Instructions.Length > 0 ? transcript.Spec.Instructions : Assistant.Instructions;
-            var call = new ModelCall(settings, instructions, transcript.Before, WorkspaceTools.All, task.Step);
+            var call = new ModelCall(settings, transcript.Spec.Instructions, transcript.Before, WorkspaceTools.All, task.Step);
             await using var deltas = new Deltas(server, slot, time);
             // Whatever an attempt before this one had shown is not part of this answer.
             if (work.BegunBefore) deltas.Retry("the call was interrupted and is made again");

@@ -1,4 +1,5 @@
 using Grpc.Core;
+using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Runs;
 
@@ -14,6 +15,11 @@ sealed class RunnerApi(RunStore store, Action<string> missing, Log log, Cancella
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, stopping);
         if (!await requests.MoveNext(either.Token) || requests.Current.Hello is not { Life.Length: > 0 } hello) throw Refusal.Invalid("A registration begins with hello and the runner's life");
+        // It learns the server's id, and with it the names of its queues, from the welcome.
+        if (hello.Queues.Count == 0)
+        {
+            hello.Queues.Add([TurnWorkflow.Queue(store.ServerId), TurnWorkflow.EndQueue(store.ServerId), TurnWorkflow.HostQueue(store.ServerId, hello.HostId)]);
+        }
         await store.Registered(hello);
         // From here on it is told of ends; those before are in the answer to what it works on.
         var told = store.Runners.Register(hello);

@@ -23,7 +23,7 @@ public sealed class WorkerTests : IAsyncLifetime
 
     void Run(Func<Attempt, Task<Payloads>>? carryOut = null)
     {
-        var engine = new Engine(world.Channel, "default", "life", workflow => world.Record.MissingWorkflows.Writer.TryWrite(workflow), world.Log, TimeProvider.System);
+        var engine = new Stigmer.Agents.Worker.Engine(world.Channel, "default", "life", workflow => world.Record.MissingWorkflows.Writer.TryWrite(workflow), world.Log, TimeProvider.System);
         worker = new TurnWorker(engine, queues, 1, carryOut ?? (_ => Task.FromResult(new Payloads())), world.Log, TimeProvider.System, end.Token);
         running = worker.Run(stop.Token);
     }
