@@ -38,8 +38,8 @@ sealed record ToolTask : ActivityTask
 /// <summary>Closes the turn in the database.</summary>
 sealed record EndTask : ActivityTask
 {
-    /// <summary>How it ends.</summary>
-    public required TurnEnd End { get; init; }
+    /// <summary>How it ends. Completed is the default value, which is not written.</summary>
+    public TurnEnd End { get; init; }
 
     /// <summary>Why, where it failed.</summary>
     public TurnError? Error { get; init; }

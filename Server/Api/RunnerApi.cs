@@ -22,7 +22,7 @@ sealed class RunnerApi(RunStore store, Action<string> missing, Log log, Cancella
         }
         await store.Registered(hello);
         // From here on it is told of ends; those before are in the answer to what it works on.
-        var told = store.Runners.Register(hello);
+        var told = store.Listen(hello);
         await responses.WriteAsync(new RegisterResponse { Welcome = new RunnerWelcome { ServerId = store.ServerId, Version = Build.Version } }, either.Token);
         foreach (var ended in await store.Ended(hello.WorkingOn)) await responses.WriteAsync(new RegisterResponse { TurnEnded = ended }, either.Token);
         log.Info("A runner has registered", ("life", hello.Life), ("host", hello.HostId), ("version", hello.Version));

@@ -1,4 +1,6 @@
+using System.Threading.Channels;
 using Google.Protobuf;
+using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Storage;
 
@@ -99,6 +101,16 @@ sealed partial class RunStore
         if (hello.Replaces.Length == 0) return;
         log.Info("A runner takes the place of one that ended", ("life", hello.Life), ("replaces", hello.Replaces));
         if (WorkerGone is { } tell) await tell(hello.Replaces);
+    }
+
+    /// <summary>What a registered runner is told from now on.</summary>
+    public ChannelReader<RegisterResponse> Listen(RunnerHello hello)
+    {
+        // A runner learns from its first welcome which queues there are: until it says, it serves those of its host.
+        IReadOnlyList<string> queues = hello.Queues.Count > 0
+            ? [.. hello.Queues]
+            : [TurnWorkflow.Queue(ServerId), TurnWorkflow.EndQueue(ServerId), TurnWorkflow.HostQueue(ServerId, hello.HostId)];
+        return Runners.Register(hello.Life, queues);
     }
 
     /// <summary>Which of these turns have ended.</summary>

@@ -40,15 +40,15 @@ sealed class Runners : IDisposable
         }
     }
 
-    /// <summary>The runner said what it serves, and listens on the channel.</summary>
-    public ChannelReader<RegisterResponse> Register(RunnerHello hello)
+    /// <summary>The runner listens on the channel, and serves these queues.</summary>
+    public ChannelReader<RegisterResponse> Register(string life, IReadOnlyList<string> queues)
     {
-        Heard(hello.Life);
+        Heard(life);
         var channel = Channel.CreateUnbounded<RegisterResponse>();
         lock (gate)
         {
-            var runner = known[hello.Life];
-            runner.Queues = [.. hello.Queues];
+            var runner = known[life];
+            runner.Queues = queues;
             // A connection that it has given up may still look open from here.
             runner.Channel?.TryComplete();
             runner.Channel = channel.Writer;

@@ -120,12 +120,12 @@ public class BindingTests
         await using var store = await Store.Open();
         var run = await store.Start();
         Assert.Equal("an agent-runner", (await store.Run(run)).WaitingFor);
-        store.Runs.Runners.Register(new RunnerHello { Life = "A", Queues = { $"stigmer-{store.Runs.ServerId}" } });
+        store.Runs.Listen(new RunnerHello { Life = "A", Queues = { $"stigmer-{store.Runs.ServerId}" } });
         Assert.Equal("", (await store.Run(run)).WaitingFor);
         await store.Claim(run, "A", 1);
         await store.Answer(run, "A", 1, "", 1, Store.Call(1));
         Assert.Contains("on host host", (await store.Run(run)).WaitingFor);
-        store.Runs.Runners.Register(new RunnerHello { Life = "B", Queues = { $"stigmer-{store.Runs.ServerId}@host" } });
+        store.Runs.Listen(new RunnerHello { Life = "B", HostId = "host" });
         Assert.Equal("", (await store.Run(run)).WaitingFor);
     }
 

@@ -71,7 +71,7 @@ public class TurnTests
         await store.Claim(run, "A", 1, slot: 1);
         await store.Claim(run, "A", 1, slot: 3);
         await store.Result(run, "A", 1, 3, "done in time");
-        var told = store.Runs.Runners.Register(new RunnerHello { Life = "A" });
+        var told = store.Runs.Listen(new RunnerHello { Life = "A" });
         await store.EmptyOutbox();
 
         var cancelled = await store.Runs.Cancel(new CancelRunRequest { Run = run, Key = "k1" });
