@@ -9,6 +9,9 @@ static class ClientCalls
     /// <summary>Temporal's limit of names and ids, in characters.</summary>
     const int MaxIdLength = 1_000;
 
+    /// <summary>Temporal's limit of one payload, in bytes.</summary>
+    internal const int MaxPayloadSize = 2 * 1024 * 1024;
+
     /// <summary>Temporal's limit of a workflow task's timeout, in milliseconds.</summary>
     const long MaxTaskTimeout = 120_000;
 
@@ -80,6 +83,7 @@ static class ClientCalls
     public static SignalWorkflowExecutionResponse Signal(Step step, SignalWorkflowExecutionRequest asked)
     {
         if (asked.SignalName.Length == 0) throw Errors.Invalid("SignalName is not set on request");
+        if (IsTooLarge(asked.Input)) throw Errors.Invalid("Blob data size exceeds limit.");
         var run = step.Find(asked.WorkflowExecution);
         if (asked.RequestId.Length == 0 || Store.IsNewRequest(step.Connection, run.Key, asked.RequestId)) Workflows.Signal(step.Change(run), step.Now, asked);
         return new SignalWorkflowExecutionResponse();
@@ -106,6 +110,9 @@ static class ClientCalls
         var row = step.Row(asked.Execution);
         return Responses.Description(row, step.Find(row.Key), step.Now);
     }
+
+    /// <summary>Whether Temporal would refuse this: what works here must work there.</summary>
+    internal static bool IsTooLarge(Google.Protobuf.IMessage? payload) => payload is not null && payload.CalculateSize() > MaxPayloadSize;
 
     static void IsOfChain(RunState run, string firstRunId)
     {
@@ -138,6 +145,7 @@ static class ClientCalls
         if (string.IsNullOrEmpty(asked.TaskQueue?.Name)) throw Errors.Invalid("missing task queue name");
         if (asked.WorkflowId.Length > MaxIdLength || asked.WorkflowType.Name.Length > MaxIdLength || asked.TaskQueue.Name.Length > MaxIdLength
             || asked.RequestId.Length > MaxIdLength) throw Errors.Invalid($"an id or a name is longer than {MaxIdLength} characters");
+        if (IsTooLarge(asked.Input) || IsTooLarge(asked.Memo)) throw Errors.Invalid("Blob data size exceeds limit.");
         if (asked.CronSchedule.Length > 0) throw Errors.Invalid("a cron schedule is not offered by this engine");
         if (asked.RetryPolicy is not null) throw Errors.Invalid("a retry policy of a workflow is not offered by this engine");
         if (asked.WorkflowStartDelay.ToMilliseconds() > 0) throw Errors.Invalid("a delayed start is not offered by this engine");

@@ -16,6 +16,10 @@ static class Commands
     /// <summary>Null where all of the commands can be carried out.</summary>
     public static Refusal? Check(RunState run, IReadOnlyList<Command> commands)
     {
+        if (commands.FirstOrDefault(ClientCalls.IsTooLarge) is { } large)
+        {
+            return new(WorkflowTaskFailedCause.PayloadsTooLarge, $"The command {large.CommandType} is larger than {ClientCalls.MaxPayloadSize} bytes");
+        }
         var activityIds = run.Activities.Values.Select(activity => activity.Scheduled.ActivityId).ToHashSet();
         var timerIds = run.Timers.Keys.ToHashSet();
         var canceled = new HashSet<long>();

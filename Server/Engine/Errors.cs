@@ -13,6 +13,8 @@ static class Errors
 
     public static RpcException Invalid(string why) => new(new Status(StatusCode.InvalidArgument, why));
 
+    public static RpcException NotStored() => new(new Status(StatusCode.Unavailable, "The database could not be written"));
+
     /// <summary>A workflow, or an open one, is not there.</summary>
     public static RpcException NoWorkflow(string workflowId, string runId) =>
         WithDetails(StatusCode.NotFound, $"workflow not found for ID: {workflowId}{(runId.Length == 0 ? "" : $" and RunId: {runId}")}", new NotFoundFailure());

@@ -85,7 +85,7 @@ sealed class Step(OpenRuns open, Transaction transaction, long now)
 
     void Give(TaskRef task, Poller poller)
     {
-        transaction.OnRollback(() => poller.Complete(null));
+        transaction.OnRollback(poller.Fail);
         var run = Change(Find(task.RunKey)!);
         var nonce = Random.Shared.NextInt64(1, long.MaxValue);
         var token = new TaskToken(run.Key, task.ScheduledEventId, nonce);

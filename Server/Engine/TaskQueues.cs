@@ -24,6 +24,9 @@ sealed class Poller(string identity)
     public bool TryTake() => Interlocked.Exchange(ref taken, 1) == 0;
 
     public void Complete(GivenTask? task) => given.TrySetResult(task);
+
+    /// <summary>It could not be stored that this poll has a task: an error makes the worker wait a little, an empty answer would not.</summary>
+    public void Fail() => given.TrySetException(Errors.NotStored());
 }
 
 /// <summary>What was given to a poll.</summary>
@@ -59,7 +62,8 @@ sealed class TaskQueues
     {
         var queue = Of(key);
         queue.Pollers.AddLast(poller);
-        queue.Seen[poller.Identity] = now;
+        if (queue.Seen.TryAdd(poller.Identity, now)) Trim(queue, now);
+        else queue.Seen[poller.Identity] = now;
         hot.Add(key);
     }
 
@@ -102,7 +106,9 @@ sealed class TaskQueues
         var queue = Of(key);
         queue.Pollers.Remove(poller);
         queue.Seen[poller.Identity] = now;
-        if (queue is { Pollers.Count: 0, Tasks.Count: 0 }) Forget(key, queue, now);
+        if (queue is not { Pollers.Count: 0, Tasks.Count: 0 }) return;
+        Trim(queue, now);
+        if (queue.Seen.Count == 0) queues.Remove(key);
     }
 
     /// <summary>Ends every poll of a worker that has died.</summary>
@@ -130,10 +136,9 @@ sealed class TaskQueues
     /// <summary>The tasks that wait.</summary>
     public int Backlog(QueueKey key, Func<TaskRef, bool> isValid) => queues.TryGetValue(key, out var queue) ? queue.Tasks.Count(isValid) : 0;
 
-    void Forget(QueueKey key, Queue queue, long now)
+    static void Trim(Queue queue, long now)
     {
         foreach (var (identity, at) in queue.Seen) if (at <= now - Remembered) queue.Seen.Remove(identity);
-        if (queue.Seen.Count == 0) queues.Remove(key);
     }
 
     Queue Of(QueueKey key)

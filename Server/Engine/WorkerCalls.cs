@@ -52,13 +52,13 @@ static class WorkerCalls
     public static void CompleteActivity(Step step, RespondActivityTaskCompletedRequest answer)
     {
         var (run, activity) = Activity(step, answer.TaskToken);
-        Activities.Complete(step.Change(run), activity, step.Now, answer.Result, answer.Identity);
+        CompleteActivity(step, run, activity, answer.Result, answer.Identity);
     }
 
     public static void CompleteActivity(Step step, RespondActivityTaskCompletedByIdRequest answer)
     {
         var (run, activity) = Activity(step, answer.WorkflowId, answer.RunId, answer.ActivityId);
-        Activities.Complete(step.Change(run), activity, step.Now, answer.Result, answer.Identity);
+        CompleteActivity(step, run, activity, answer.Result, answer.Identity);
     }
 
     public static void FailActivity(Step step, RespondActivityTaskFailedRequest answer)
@@ -112,6 +112,15 @@ static class WorkerCalls
             }
         }
     }
+
+    static void CompleteActivity(Step step, RunState run, ActivityState activity, Payloads? result, string identity)
+    {
+        step.Change(run);
+        if (!ClientCalls.IsTooLarge(result)) Activities.Complete(run, activity, step.Now, result, identity);
+        else Activities.Fail(run, activity, step.Now, TooLarge("Complete result exceeds size limit."), heartbeat: null, identity);
+    }
+
+    static TemporalFailure TooLarge(string why) => new() { Message = why, Source = "Server", ServerFailureInfo = new() { NonRetryable = true } };
 
     static void CancelActivity(Step step, RunState run, ActivityState activity, Payloads? details, string identity)
     {

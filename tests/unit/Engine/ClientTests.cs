@@ -301,4 +301,21 @@ public sealed class ClientTests
             if (what == "retry") r.RetryPolicy = new();
         }));
     }
+
+    [Fact]
+    public async Task What_is_larger_than_Temporal_takes_is_refused_here_too()
+    {
+        await using var host = await EngineHost.Start();
+        var large = Text(new string('x', 2 * 1024 * 1024));
+        await Refused(StatusCode.InvalidArgument, () => host.StartWorkflow(change: r => r.Input = large));
+        await host.StartWorkflow();
+        await Refused(StatusCode.InvalidArgument, async () => await host.Client.SignalWorkflowExecutionAsync(
+            new() { Namespace = "default", WorkflowExecution = new() { WorkflowId = "w" }, SignalName = "s", Input = large }, cancellationToken: Cancel));
+        var task = await host.WorkflowTask();
+        await Refused(StatusCode.InvalidArgument, () => host.Complete(task, Schedule(change: a => a.Input = large)));
+        Assert.Equal(WorkflowTaskFailedCause.PayloadsTooLarge, (await host.History())[^1].WorkflowTaskFailedEventAttributes.Cause);
+        await host.Decide(Schedule());
+        await host.Complete(await host.ActivityTask(), new string('x', 2 * 1024 * 1024));
+        Assert.Equal(RetryState.NonRetryableFailure, (await host.History())[^2].ActivityTaskFailedEventAttributes.RetryState);
+    }
 }

@@ -117,11 +117,27 @@ public sealed class RestartTests
         await Refused(StatusCode.Unavailable, () => host.Complete(task, Schedule(), StartTimer("t", 1)));
         Assert.Equal("WorkflowExecutionStarted WorkflowTaskScheduled", await host.Story());
         Assert.Empty((await host.Describe()).PendingActivities);
+        Assert.False(poll.ResponseAsync.IsCompleted);
         await host.Database.Write(t => t.Execute("DROP TRIGGER full"));
         await host.Complete(task, Schedule(), StartTimer("t", 1));
         Assert.Equal("a", (await poll).ActivityId);
         host.Time.Advance(TimeSpan.FromSeconds(1));
         Assert.EndsWith("ActivityTaskScheduled TimerStarted TimerFired WorkflowTaskScheduled", await host.Story(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_poll_whose_task_could_not_be_written_fails_and_another_gets_it()
+    {
+        await using var host = await EngineHost.Start();
+        using var poll = host.PollingWorkflow();
+        await host.PollersOf(TaskQueueType.Workflow, 1);
+        await host.Database.Write(t => t.Execute(
+            "CREATE TEMP TRIGGER full BEFORE UPDATE ON main.engine_runs BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"));
+        await Refused(StatusCode.Unavailable, () => host.StartWorkflow());
+        await Refused(StatusCode.Unavailable, async () => await poll);
+        await host.Database.Write(t => t.Execute("DROP TRIGGER full"));
+        await host.StartWorkflow();
+        await host.Decide(Finish());
     }
 
     [Fact]
