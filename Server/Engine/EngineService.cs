@@ -162,10 +162,21 @@ sealed class EngineService(EmbeddedEngine engine) : WorkflowService.WorkflowServ
     {
         var given = await Polling.Poll(engine, queue, identity, Within(context, Polling.Hold), context.CancellationToken).ConfigureAwait(false);
         if (given is null) return null;
-        // The caller may go while the answer is on its way.
-        var http = context.GetHttpContext();
-        http.Response.OnCompleted(() => http.RequestAborted.IsCancellationRequested ? Polling.Requeue(engine, given.Token) : Task.CompletedTask);
+        // The caller may go while the answer is on its way; one that goes later still costs a timeout.
+        context.GetHttpContext().RequestAborted.Register(() => _ = Requeue(given.Token));
         return given;
+    }
+
+    async Task Requeue(TaskToken token)
+    {
+        try
+        {
+            await Polling.Requeue(engine, token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is ObjectDisposedException or SqliteException)
+        {
+            // The task's timeout brings it back.
+        }
     }
 
     Task<T> Step<T>(string name, Func<Step, T> work)
