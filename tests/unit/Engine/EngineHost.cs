@@ -22,6 +22,10 @@ sealed class EngineHost : IAsyncDisposable
     public const string Queue = "queue";
 
     readonly string folder = Directory.CreateTempSubdirectory("stigmer-engine-").FullName;
+
+    /// <summary>A task that never comes fails its test and not the whole session.</summary>
+    readonly CancellationTokenSource limit = new(TimeSpan.FromMinutes(2));
+
     WebApplication? app;
     GrpcChannel? channel;
     Database? database;
@@ -63,6 +67,7 @@ sealed class EngineHost : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Close(killed: false);
+        limit.Dispose();
         Directory.Delete(folder, recursive: true);
     }
 
@@ -122,12 +127,12 @@ sealed class EngineHost : IAsyncDisposable
         Namespace = "default", WorkflowExecution = new() { WorkflowId = id }, Reason = "enough",
     });
 
-    public AsyncUnaryCall<PollWorkflowTaskQueueResponse> PollingWorkflow(string identity = "worker") => PollingWorkflowUntil(TestContext.Current.CancellationToken, identity);
+    public AsyncUnaryCall<PollWorkflowTaskQueueResponse> PollingWorkflow(string identity = "worker") => PollingWorkflowUntil(limit.Token, identity);
 
     public AsyncUnaryCall<PollWorkflowTaskQueueResponse> PollingWorkflowUntil(CancellationToken cancel, string identity = "worker") =>
         Client.PollWorkflowTaskQueueAsync(new() { Namespace = "default", TaskQueue = new() { Name = Queue }, Identity = identity }, cancellationToken: cancel);
 
-    public AsyncUnaryCall<PollActivityTaskQueueResponse> PollingActivity(string identity = "worker") => PollingActivityUntil(TestContext.Current.CancellationToken, identity);
+    public AsyncUnaryCall<PollActivityTaskQueueResponse> PollingActivity(string identity = "worker") => PollingActivityUntil(limit.Token, identity);
 
     public AsyncUnaryCall<PollActivityTaskQueueResponse> PollingActivityUntil(CancellationToken cancel, string identity = "worker") =>
         Client.PollActivityTaskQueueAsync(new() { Namespace = "default", TaskQueue = new() { Name = Queue }, Identity = identity }, cancellationToken: cancel);
@@ -211,7 +216,7 @@ sealed class EngineHost : IAsyncDisposable
             Namespace = "default", Execution = new() { WorkflowId = id, RunId = runId }, NextPageToken = token ?? ByteString.Empty, MaximumPageSize = size,
             WaitNewEvent = wait,
             HistoryEventFilterType = closeOnly ? HistoryEventFilterType.CloseEvent : HistoryEventFilterType.AllEvent,
-        });
+        }, cancellationToken: limit.Token);
 
     /// <summary>The whole history, by pages.</summary>
     public async Task<List<HistoryEvent>> History(string id = "w", string runId = "", int pageSize = 0)
