@@ -66,9 +66,9 @@ static class ServerRole
         var temporal = TemporalConnection.From(environment);
         var kind = EngineKind(environment("STIGMER_ENGINE"), temporal);
 
+        using var owned = DataLock.Take(dataDir);
         using var listener = Listener.Bind(options.Listen);
         listening?.Invoke(listener.Port);
-        using var owned = DataLock.Take(dataDir);
         await using var database = Database.Open(Path.Combine(dataDir, "stigmer.db"), log);
         await using var engine = kind == EngineIdentity.Embedded ? new EmbeddedEngine(database, time, log) : null;
         if (engine is not null) await engine.Start();

@@ -10,8 +10,6 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Stigmer.Rpc;
-using Stigmer.Rpc.Temporal;
-using Stigmer.Rpc.V1;
 using Stigmer.Server.Engine;
 using Stigmer.Server.Runs;
 
@@ -76,8 +74,9 @@ sealed class ApiServer : IAsyncDisposable
         application.MapGrpcService<RunnerApi>();
         application.MapGrpcService<HealthServiceImpl>();
         if (engine is not null) application.MapEngine(engine);
-        List<string> services = ["", RunService.Descriptor.FullName, RunnerService.Descriptor.FullName];
-        if (engine is not null) services.Add(WorkflowService.Descriptor.FullName);
+        // As text: a service's descriptor would parse every message of its file at every start.
+        List<string> services = ["", "stigmer.v1.RunService", "stigmer.v1.RunnerService"];
+        if (engine is not null) services.Add("temporal.api.workflowservice.v1.WorkflowService");
         foreach (var service in services) health.SetStatus(service, HealthCheckResponse.Types.ServingStatus.Serving);
         try
         {
