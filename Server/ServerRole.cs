@@ -73,8 +73,9 @@ static class ServerRole
         await using var engine = kind == EngineIdentity.Embedded ? new EmbeddedEngine(database, time, log) : null;
         if (engine is not null) await engine.Start();
         var store = await RunStore.Open(database, HostId.In(dataDir), time, log);
-        var address = new HostPort(options.Listen.IsLoopback ? "127.0.0.1" : options.Listen.Host, listener.Port);
-        if (kind == EngineIdentity.Embedded) temporal = new TemporalConnection(address, "default", token);
+        // The server asks its own engine over the wire, as it would any other; with TLS in front on a port that nobody else is told of.
+        using var inner = kind == EngineIdentity.Embedded && options.TlsCert is not null ? Listener.Bind(new HostPort("127.0.0.1", 0)) : null;
+        if (kind == EngineIdentity.Embedded) temporal = new TemporalConnection((inner ?? listener).Address, "default", token);
 
         using var channel = Channels.ToTemporal(temporal!);
         var client = new EngineClient(new WorkflowService.WorkflowServiceClient(channel), temporal!.Namespace, $"stigmer-server-{store.ServerId}");
@@ -83,8 +84,8 @@ static class ServerRole
         if (engine is not null) store.WorkerGone = engine.WorkerGone;
 
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        await using var api = await ApiServer.Start(options, listener, token, store, link.Missing, engine, log, stopping.Token);
-        log.Info("stigmer-server serves", ("version", Build.Version), ("address", address), ("engine", kind), ("temporal", temporal.Address), ("data", dataDir), ("server", store.ServerId));
+        await using var api = await ApiServer.Start(options, listener, inner, token, store, link.Missing, engine, log, stopping.Token);
+        log.Info("stigmer-server serves", ("version", Build.Version), ("address", options.Listen with { Port = listener.Port }), ("engine", kind), ("temporal", temporal.Address), ("data", dataDir), ("server", store.ServerId));
         await ready(listener.Port);
 
         var driving = link.Run(stopping.Token);

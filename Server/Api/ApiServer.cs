@@ -23,17 +23,18 @@ sealed class ApiServer : IAsyncDisposable
     ApiServer(WebApplication application) => this.application = application;
 
     /// <summary>Serves on the listener's addresses; when it returns, calls are answered.</summary>
+    /// <param name="inner">More addresses, without TLS: the way of the server to its own engine; null: it needs none.</param>
     /// <param name="missing">Called with a workflow that an engine does not know.</param>
     /// <param name="engine">The engine inside, served on the same port; null: there is another.</param>
     /// <param name="stopping">Ends every call that waits.</param>
     public static async Task<ApiServer> Start(
-        ServerOptions options, Listener listener, string token, RunStore store, Action<string> missing, EmbeddedEngine? engine, Log log, CancellationToken stopping)
+        ServerOptions options, Listener listener, Listener? inner, string token, RunStore store, Action<string> missing, EmbeddedEngine? engine, Log log, CancellationToken stopping)
     {
         var certificate = Certificate(options);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.WebHost.UseKestrelCore();
         builder.Services.AddRoutingCore();
-        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = listener.Take);
+        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = address => listener.Find(address) ?? inner!.Find(address)!);
         builder.Services.Configure<KestrelServerOptions>(kestrel =>
         {
             kestrel.AddServerHeader = false;
@@ -52,6 +53,7 @@ sealed class ApiServer : IAsyncDisposable
                     if (certificate is not null) listen.UseHttps(certificate);
                 });
             }
+            foreach (var address in inner?.Addresses ?? []) kestrel.Listen(address, listen => listen.Protocols = HttpProtocols.Http2);
         });
         builder.Services.AddGrpc(grpc =>
         {

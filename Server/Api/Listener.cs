@@ -14,7 +14,10 @@ sealed class Listener : IDisposable
     /// <summary>The port that it really has.</summary>
     public int Port => ((IPEndPoint)sockets[0].LocalEndPoint!).Port;
 
-    /// <summary>Each bound address; <see cref="Take"/> gives its socket.</summary>
+    /// <summary>The first address: 127.0.0.1 for <c>localhost</c>.</summary>
+    public HostPort Address => sockets[0].LocalEndPoint is IPEndPoint { AddressFamily: AddressFamily.InterNetworkV6 } six ? new($"[{six.Address}]", Port) : new($"{((IPEndPoint)sockets[0].LocalEndPoint!).Address}", Port);
+
+    /// <summary>Each bound address; <see cref="Find"/> gives its socket.</summary>
     public IEnumerable<IPEndPoint> Addresses => sockets.Select(s => (IPEndPoint)s.LocalEndPoint!);
 
     /// <summary>Binds; a <see cref="Failure"/> says why not. <c>localhost</c> is 127.0.0.1, and ::1 where that exists.</summary>
@@ -50,8 +53,8 @@ sealed class Listener : IDisposable
         }
     }
 
-    /// <summary>The socket that is bound to the address; Kestrel's from now on.</summary>
-    public Socket Take(EndPoint address) => sockets.First(s => s.LocalEndPoint!.Equals(address));
+    /// <summary>The socket that is bound to the address; null where it is not one of these.</summary>
+    public Socket? Find(EndPoint address) => sockets.Find(s => s.LocalEndPoint!.Equals(address));
 
     /// <inheritdoc/>
     public void Dispose() => sockets.ForEach(s => s.Dispose());

@@ -124,6 +124,7 @@ sealed partial class RunStore
             var last = c.Number("SELECT max(number) FROM runs");
             return last != 0 ? last : throw Refusal.NotFound("There is no run yet");
         }
+        name = name.ToLowerInvariant();
         if (!Ids.IsPrefix(name)) throw Refusal.Invalid($"'{name}' is no run: give its id, a unique beginning of it, or `last`");
         var found = c.Query(
             "SELECT number, id FROM runs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 2", r => (Number: r.GetInt64(0), Id: r.GetString(1)), name, name + "g");

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Grpc.Core;
 using Grpc.Health.V1;
 using Stigmer.Config;
@@ -40,6 +42,44 @@ public class ApiTests
             Assert.Empty((await new RunService.RunServiceClient(channel).ListRunsAsync(new ListRunsRequest(), cancellationToken: Cancel)).Runs);
         }
     }
+
+    [Fact]
+    public async Task With_a_certificate_it_speaks_TLS_and_still_reaches_its_own_engine()
+    {
+        var folder = Directory.CreateTempSubdirectory("stigmer-tls-").FullName;
+        try
+        {
+            var (cert, key) = (Path.Combine(folder, "cert.pem"), Path.Combine(folder, "key.pem"));
+            using (var rsa = RSA.Create(2048))
+            {
+                var request = new CertificateRequest("CN=localhost", rsa, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+                var names = new SubjectAlternativeNameBuilder();
+                names.AddDnsName("localhost");
+                request.CertificateExtensions.Add(names.Build());
+                using var made = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+                await File.WriteAllTextAsync(cert, made.ExportCertificatePem(), Cancel);
+                await File.WriteAllTextAsync(key, rsa.ExportPkcs8PrivateKeyPem(), Cancel);
+            }
+            await using var server = await RunningServer.Start(cert: cert, key: key);
+            var run = await server.Begin();
+            using var watch = server.Runs.WatchRun(new WatchRunRequest { Run = run }, cancellationToken: Cancel);
+            // Bound: the engine inside has said who it is.
+            var shown = (await Next(watch)).Run;
+            while (shown.Engine.Length == 0) shown = await Until(watch, r => r.Changed);
+            Assert.Equal("embedded", shown.Engine);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Theory]
+    [InlineData("0.0.0.0:50051", null, null)]
+    [InlineData("localhost:50051", "cert.pem", null)]
+    [InlineData("nonsense", null, null)]
+    public void Options_that_cannot_be_are_refused_with_exit_code_2(string listen, string? cert, string? key) =>
+        Assert.Equal(ExitCode.Usage, Assert.Throws<Failure>(() => Stigmer.Commands.Server.Options(_ => null, listen, cert, key)).ExitCode);
 
     [Fact]
     public async Task A_port_that_is_taken_is_named()

@@ -16,13 +16,13 @@ sealed class RunningServer : IAsyncDisposable
     readonly Task serving;
     readonly string? ownHome;
 
-    RunningServer(Task serving, int port, CancellationTokenSource stop, string? ownHome)
+    RunningServer(Task serving, int port, CancellationTokenSource stop, string? ownHome, TemporalTls? tls)
     {
         this.serving = serving;
         this.stop = stop;
         this.ownHome = ownHome;
         Address = new HostPort("localhost", port);
-        Channel = Channels.ToServer(Address, Token);
+        Channel = Channels.ToServer(Address, Token, tls);
         Runs = new RunService.RunServiceClient(Channel);
         Runners = new RunnerService.RunnerServiceClient(Channel);
     }
@@ -37,13 +37,13 @@ sealed class RunningServer : IAsyncDisposable
 
     /// <param name="engine">Null: the embedded one.</param>
     /// <param name="home">Null: one of its own, removed with it.</param>
-    public static async Task<RunningServer> Start(FakeEngine? engine = null, string? home = null, string kind = "managed")
+    public static async Task<RunningServer> Start(FakeEngine? engine = null, string? home = null, string? cert = null, string? key = null)
     {
         var own = home is null ? Directory.CreateTempSubdirectory("stigmer-server-").FullName : null;
         var environment = new Dictionary<string, string?> { ["STIGMER_HOME"] = home ?? own, ["STIGMER_TOKEN"] = Token };
         if (engine is not null)
         {
-            environment["STIGMER_ENGINE"] = kind;
+            environment["STIGMER_ENGINE"] = "managed";
             environment["TEMPORAL_SERVICE_ADDRESS"] = engine.Address.ToString();
         }
         var stop = new CancellationTokenSource();
@@ -54,10 +54,10 @@ sealed class RunningServer : IAsyncDisposable
             return Task.CompletedTask;
         }
         var serving = ServerRole.Serve(
-            new ServerOptions(new HostPort("localhost", 0)), environment.GetValueOrDefault, TimeProvider.System,
+            new ServerOptions(new HostPort("localhost", 0), cert, key), environment.GetValueOrDefault, TimeProvider.System,
             new Log("test", TextWriter.Null, TimeProvider.System), Ready, stop.Token);
         await await Task.WhenAny(port.Task, serving);
-        return new RunningServer(serving, await port.Task, stop, own);
+        return new RunningServer(serving, await port.Task, stop, own, cert is null ? null : new TemporalTls(CaFile: cert));
     }
 
     public async Task<string> Begin(string prompt = "hello")
