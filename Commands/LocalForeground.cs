@@ -15,20 +15,21 @@ static class LocalForeground
     /// <summary>Runs the stack until it has ended; 0 once it was ready.</summary>
     public static async Task<int> Run(Settings settings, TimeSpan timeout, Terminal terminal, CancellationToken cancel)
     {
+        if (DaemonLock.IsHeld(settings.Home)) throw AlreadyRunning(settings.Home);
         using var orphans = Environment.ProcessId == 1 && OperatingSystem.IsLinux() ? UnixProcess.AdoptOrphans() : null;
         var view = new StartView(terminal);
         var order = await LocalStart.Order(settings, timeout, view, terminal, cancel);
         var screen = new Screen(terminal, settings.Llm, view, cancel);
         var ended = await Daemon.Run(order, TimeProvider.System, listening: () => { }, starterGone: null, screen.Show, screen.Echo, cancel);
         view.End();
-        if (ended is not { } code)
-        {
-            throw new Failure("Stigmer is already running", $"another daemon holds {settings.Home.DaemonLock}", "`stigmer local stop` ends it");
-        }
+        if (ended is not { } code) throw AlreadyRunning(settings.Home);
         // Told to end before it was ready: whoever sent the signal learns that it was heard.
         if (!screen.WasReady) cancel.ThrowIfCancellationRequested();
         return code;
     }
+
+    static Failure AlreadyRunning(StigmerHome home) =>
+        new("Stigmer is already running", $"another daemon holds {home.DaemonLock}", "`stigmer local stop` ends it");
 
     /// <summary>Lines of the logs are held back until the start's own lines are through.</summary>
     sealed class Screen(Terminal terminal, LlmSettings llm, StartView view, CancellationToken cancel)

@@ -16,6 +16,9 @@ sealed class Daemon
     /// <summary>The same when a start is undone: a person waits who changed their mind.</summary>
     static readonly TimeSpan UndoGrace = TimeSpan.FromSeconds(1);
 
+    /// <summary>How long a starter that has neither connected nor gone is waited for at the end.</summary>
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
     readonly Stack stack;
     readonly StackLogs logs;
     readonly TimeProvider time;
@@ -27,6 +30,7 @@ sealed class Daemon
     readonly CancellationTokenSource undo = new();
     readonly TaskCompletionSource<TimeSpan> stopAsked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     string phase = DaemonPhase.Starting;
+    ControlReply? last;
     bool starterWaits;
 
     Daemon(StartOrder order, StackLogs logs, TimeProvider time, Action<ControlReply>? watcher)
@@ -100,12 +104,14 @@ sealed class Daemon
             logs.Daemon.Info("the start is undone");
             await StopIn(UndoGrace);
         }
+        Farewell(failure);
+        // A start can fail before whoever ordered it has connected: that one is to hear why, not to find nobody.
+        if (starterGone is not null) await Task.WhenAny(starterGone, Task.Delay(Patience, time, CancellationToken.None));
         StateFiles.Delete(home.ControlSocket);
         StateFiles.Delete(home.Children);
         StateFiles.Delete(home.TemporalPid);
         StateFiles.Delete(home.DaemonPid);
         logs.Daemon.Info("ended");
-        Farewell(failure);
         server.Dispose();
         await serving;
         await server.Drain(TimeSpan.FromSeconds(1), time);
@@ -148,7 +154,8 @@ sealed class Daemon
                 case ControlRequest.Start:
                     foreach (var reply in told) connection.Send(reply);
                     waiting.Add(connection);
-                    if (phase == DaemonPhase.Ready) connection.Send(ReadyReply());
+                    if (last is not null) connection.Send(last);
+                    else if (phase == DaemonPhase.Ready) connection.Send(ReadyReply());
                     break;
                 case ControlRequest.Leave:
                     waiting.Remove(connection);
@@ -158,6 +165,7 @@ sealed class Daemon
                     connection.Send(new ControlReply { Type = ControlReply.Status, State = stack.State(phase) });
                     break;
                 case ControlRequest.Stop:
+                    if (last is not null) connection.Send(last);
                     stopping.Add(connection);
                     AskToStop(request.TimeoutMs is { } ms ? TimeSpan.FromMilliseconds(ms) : DefaultGrace);
                     break;
@@ -234,7 +242,7 @@ sealed class Daemon
     {
         lock (gate)
         {
-            var last = failure is null
+            last = failure is null
                 ? new ControlReply { Type = ControlReply.Stopped }
                 : new ControlReply { Type = ControlReply.Failed, Failure = FailureDocument.From(failure) };
             foreach (var connection in waiting.Concat(stopping).Distinct()) connection.Send(last);
