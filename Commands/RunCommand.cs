@@ -96,7 +96,7 @@ static class RunCommand
             var ended = await follower.Follow(run, patience.Token);
             if (ended.Status == RunStatus.Completed) return ended;
             if (terminal.Json) RunOutput.For(terminal).End(ended);
-            else terminal.Note("\nThe run was cancelled");
+            else terminal.Note(terminal.ErrorIsTerminal ? "\nThe run was cancelled" : "The run was cancelled");
             return ended;
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.NotFound)
