@@ -24,6 +24,9 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
     // What this connection sends continues what was shown. Not so at first on a second connection, which may begin the step's
     // text again, or in its middle.
     bool aligned = true;
+
+    // Why the text that was shown is void, until what comes in its place turns out to be another one.
+    string? voided;
     bool begun;
     string waitingFor = "";
 
@@ -115,7 +118,7 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
                 if (streaming == step && shown.Length > 0)
                 {
                     if (text.StartsWith(shown.ToString(), StringComparison.Ordinal)) text = text[shown.Length..];
-                    else output.Retry(entry.Step, "the answer is not the one that was shown");
+                    else output.Retry(entry.Step, voided ?? "the answer is not the one that was shown");
                 }
                 if (text.Length > 0) output.Text(entry.Step, text);
                 Begin((0, 0));
@@ -142,28 +145,37 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
             output.Text(step.Step, text);
             return;
         }
-        // A connection that begins the text again catches up with what was shown; one that began in the middle stays silent,
-        // and the whole answer brings the rest.
-        if (sent.Length < shown.Length) return;
+        // Text that begins again catches up with what was shown. On a connection that began in its middle it cannot: then the
+        // whole answer brings the rest.
         var all = sent.ToString();
         var before = shown.ToString();
-        if (!all.StartsWith(before, StringComparison.Ordinal)) return;
-        aligned = true;
-        if (all.Length == before.Length) return;
-        shown.Append(all, before.Length, all.Length - before.Length);
-        output.Text(step.Step, all[before.Length..]);
+        if (before.StartsWith(all, StringComparison.Ordinal)) return;
+        var continues = all.StartsWith(before, StringComparison.Ordinal);
+        if (!continues && voided is null) return;
+        if (!continues) output.Retry(step.Step, voided!);
+        Begin(step);
+        sent.Append(all);
+        shown.Append(all);
+        output.Text(step.Step, continues ? all[before.Length..] : all);
     }
 
     void TakeRetry((int Turn, int Step) step, string why)
     {
         if (step.CompareTo(answered) <= 0) return;
+        if (step == streaming && shown.Length > 0 && !output.TakesBack)
+        {
+            sent.Clear();
+            (aligned, voided) = (false, why);
+            return;
+        }
         Begin(step);
         output.Retry(step.Step, why);
     }
 
     void TakeWaiting(Run run)
     {
-        if (run.WaitingFor == waitingFor) return;
+        // Text that comes is not waited for, whatever else is away.
+        if (run.WaitingFor == waitingFor || shown.Length > 0) return;
         waitingFor = run.WaitingFor;
         if (waitingFor.Length > 0 && !RunDocuments.HasEnded(run.Status)) output.Waiting(waitingFor);
     }
@@ -173,7 +185,7 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
         streaming = step;
         shown.Clear();
         sent.Clear();
-        aligned = true;
+        (aligned, voided) = (true, null);
     }
 
     void Remember(TranscriptEntry entry)

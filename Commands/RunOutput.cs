@@ -9,6 +9,11 @@ abstract class RunOutput
     /// <summary>For whoever reads: JSON events, a terminal, or a pipe.</summary>
     public static RunOutput For(Terminal terminal) => terminal.Json ? new JsonRunOutput(terminal) : new TextRunOutput(terminal);
 
+    /// <summary>
+    /// Text can be taken back: a retry is told at once. Otherwise only when the new text turns out to be another one.
+    /// </summary>
+    public abstract bool TakesBack { get; }
+
     /// <summary>Which run it is; the first thing told.</summary>
     public abstract void Begin(string id, string agent);
 
@@ -34,6 +39,8 @@ abstract class RunOutput
 /// <summary><c>--json</c>: one event a line.</summary>
 sealed class JsonRunOutput(Terminal terminal) : RunOutput
 {
+    public override bool TakesBack => true;
+
     public override void Begin(string id, string agent) => terminal.Document(new RunEvent("run", id, agent), RunJson.Default.RunEvent);
 
     public override void Text(int step, string text) => terminal.Document(new TextEvent("text", step, text), RunJson.Default.TextEvent);
@@ -73,6 +80,8 @@ sealed class TextRunOutput(Terminal terminal) : RunOutput
     const int ShownArguments = 100;
 
     bool midLine;
+
+    public override bool TakesBack => false;
 
     public override void Begin(string id, string agent)
     {

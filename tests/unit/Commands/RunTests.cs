@@ -111,6 +111,22 @@ public class RunTests
         Assert.Equal("One file in all\n", screen.Out);
     }
 
+    [Theory]
+    [InlineData("One file", "One file\n", "")]
+    [InlineData("No file", "One \nNo file\n", "  begun anew: the stream broke\n")]
+    public async Task Text_that_begins_anew_is_told_on_a_terminal_only_where_it_differs(string again, string shown, string noted)
+    {
+        await using var server = await ScriptedServer.Start();
+        server.Says(
+            Say.Run(server.Run), Say.Text(1, "One "), Say.Retry(1, "the stream broke"), Say.Text(1, again[..2]), Say.Text(1, again[2..]), Say.Answer(1, again),
+            Say.Done(RunStatus.Completed, again));
+        var screen = new Screen(outIsTerminal: true);
+
+        Assert.Equal(ExitCode.Done, await Start(server, screen));
+
+        Assert.Equal((shown, noted), (screen.Out, screen.Error));
+    }
+
     [Fact]
     public async Task Results_that_come_out_of_order_around_a_restart_are_each_told_once()
     {
