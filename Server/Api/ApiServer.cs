@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
-using Grpc.HealthCheck;
-using Grpc.Health.V1;
+using Grpc.AspNetCore.Server.Model;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -59,14 +58,18 @@ sealed class ApiServer : IAsyncDisposable
         {
             grpc.MaxReceiveMessageSize = Channels.MaxMessageSize;
             grpc.MaxSendMessageSize = Channels.MaxMessageSize;
-            grpc.Interceptors.Add<Faults>();
         });
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
-        builder.Services.AddSingleton(new Faults(stopping, log));
+        var faults = new Faults(stopping, log);
+        builder.Services.AddSingleton(faults);
         builder.Services.AddSingleton(new RunApi(store, stopping));
+        builder.Services.AddSingleton<IServiceMethodProvider<RunApi>>(RunApi.Methods(faults));
         builder.Services.AddSingleton(new RunnerApi(store, missing, log, stopping));
-        var health = new HealthServiceImpl();
-        builder.Services.AddSingleton(health);
+        builder.Services.AddSingleton<IServiceMethodProvider<RunnerApi>>(RunnerApi.Methods(faults));
+        List<string> services = ["", "stigmer.v1.RunService", "stigmer.v1.RunnerService"];
+        if (engine is not null) services.Add("temporal.api.workflowservice.v1.WorkflowService");
+        builder.Services.AddSingleton(new HealthApi(services, stopping));
+        builder.Services.AddSingleton<IServiceMethodProvider<HealthApi>>(HealthApi.Methods(faults));
         if (engine is not null) builder.Services.AddEngine(engine);
 
         var application = builder.Build();
@@ -74,12 +77,8 @@ sealed class ApiServer : IAsyncDisposable
         application.Use(next => context => authorization.Check(context, next));
         application.MapGrpcService<RunApi>();
         application.MapGrpcService<RunnerApi>();
-        application.MapGrpcService<HealthServiceImpl>();
+        application.MapGrpcService<HealthApi>();
         if (engine is not null) application.MapEngine(engine);
-        // As text: a service's descriptor would parse every message of its file at every start.
-        List<string> services = ["", "stigmer.v1.RunService", "stigmer.v1.RunnerService"];
-        if (engine is not null) services.Add("temporal.api.workflowservice.v1.WorkflowService");
-        foreach (var service in services) health.SetStatus(service, HealthCheckResponse.Types.ServingStatus.Serving);
         try
         {
             await application.StartAsync(stopping);
@@ -95,7 +94,7 @@ sealed class ApiServer : IAsyncDisposable
     /// <summary>Takes no more calls; those that wait have been told by the token, and what is still under way after a moment is broken off.</summary>
     public async Task Stop()
     {
-        using var moment = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        using var moment = new CancellationTokenSource(TimeSpan.FromMilliseconds(500));
         await application.StopAsync(moment.Token);
     }
 

@@ -6,19 +6,21 @@ namespace Stigmer.Server.Api;
 
 /// <summary>Runs, as people and scripts see them.</summary>
 /// <param name="stopping">The server is being stopped: watchers are sent away at once, and come back.</param>
-sealed class RunApi(RunStore store, CancellationToken stopping) : RunService.RunServiceBase
+sealed class RunApi(RunStore store, CancellationToken stopping)
 {
-    public override async Task<StartRunResponse> StartRun(StartRunRequest request, ServerCallContext context) => new() { Run = await store.Start(request) };
+    readonly RunStore store = store;
 
-    public override Task<GetRunResponse> GetRun(GetRunRequest request, ServerCallContext context) => store.Get(request.Run);
+    public static ServiceMethods<RunApi> Methods(Faults faults) => new("stigmer.v1.RunService", faults, m =>
+    {
+        m.Unary<StartRunRequest, StartRunResponse>("StartRun", async (api, request, _) => new() { Run = await api.store.Start(request) });
+        m.Unary<GetRunRequest, GetRunResponse>("GetRun", (api, request, _) => api.store.Get(request.Run));
+        m.Unary<ListRunsRequest, ListRunsResponse>("ListRuns", async (api, request, _) => new() { Runs = { await api.store.List(request) } });
+        m.Unary<CancelRunRequest, CancelRunResponse>("CancelRun", async (api, request, _) => new() { Run = await api.store.Cancel(request) });
+        m.Unary<ResumeRunRequest, ResumeRunResponse>("ResumeRun", async (api, request, _) => new() { Run = await api.store.Resume(request) });
+        m.ServerStream<WatchRunRequest, WatchRunResponse>("WatchRun", (api, request, responses, context) => api.WatchRun(request, responses, context));
+    });
 
-    public override async Task<ListRunsResponse> ListRuns(ListRunsRequest request, ServerCallContext context) => new() { Runs = { await store.List(request) } };
-
-    public override async Task<CancelRunResponse> CancelRun(CancelRunRequest request, ServerCallContext context) => new() { Run = await store.Cancel(request) };
-
-    public override async Task<ResumeRunResponse> ResumeRun(ResumeRunRequest request, ServerCallContext context) => new() { Run = await store.Resume(request) };
-
-    public override async Task WatchRun(WatchRunRequest request, IServerStreamWriter<WatchRunResponse> responses, ServerCallContext context)
+    async Task WatchRun(WatchRunRequest request, IServerStreamWriter<WatchRunResponse> responses, ServerCallContext context)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, stopping);
         var run = await store.Named(request.Run);
@@ -68,6 +70,11 @@ sealed class RunApi(RunStore store, CancellationToken stopping) : RunService.Run
             throw Refusal.Later("The watcher is too far behind: watch again");
         }
 
-        Task Write(WatchRunResponse response) => responses.WriteAsync(response, either.Token);
+        Task Write(WatchRunResponse response)
+        {
+            // Not into the write itself: one that is broken off resets the stream, and the watcher would not be told why.
+            either.Token.ThrowIfCancellationRequested();
+            return responses.WriteAsync(response, CancellationToken.None);
+        }
     }
 }

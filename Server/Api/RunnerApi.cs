@@ -1,5 +1,4 @@
 using Grpc.Core;
-using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Runs;
 
@@ -8,23 +7,31 @@ namespace Stigmer.Server.Api;
 /// <summary>What an agent-runner asks of the record of runs.</summary>
 /// <param name="missing">Called with a workflow that an engine does not know.</param>
 /// <param name="stopping">The server is being stopped: whoever waits is sent away at once, and comes back.</param>
-sealed class RunnerApi(RunStore store, Action<string> missing, Log log, CancellationToken stopping) : RunnerService.RunnerServiceBase
+sealed class RunnerApi(RunStore store, Action<string> missing, Log log, CancellationToken stopping)
 {
-    public override async Task Register(
+    public static ServiceMethods<RunnerApi> Methods(Faults faults) => new("stigmer.v1.RunnerService", faults, m =>
+    {
+        m.Duplex<RegisterRequest, RegisterResponse>("Register", (api, requests, responses, context) => api.Register(requests, responses, context));
+        m.Unary<ClaimRequest, ClaimResponse>("Claim", (api, request, context) => api.Claim(request, context));
+        m.Unary<GiveBackRequest, GiveBackResponse>("GiveBack", (api, request, _) => api.GiveBack(request));
+        m.ServerStream<ReadTranscriptRequest, ReadTranscriptResponse>("ReadTranscript", (api, request, responses, context) => api.ReadTranscript(request, responses, context));
+        m.Unary<AppendRequest, AppendResponse>("Append", (api, request, _) => api.Append(request));
+        m.ClientStream<PublishDeltasRequest, PublishDeltasResponse>("PublishDeltas", (api, requests, context) => api.PublishDeltas(requests, context));
+        m.Unary<EndTurnRequest, EndTurnResponse>("EndTurn", (api, request, _) => api.EndTurn(request));
+        m.Unary<MissingRequest, MissingResponse>("Missing", (api, request, _) => api.Missing(request));
+    });
+
+    async Task Register(
         IAsyncStreamReader<RegisterRequest> requests, IServerStreamWriter<RegisterResponse> responses, ServerCallContext context)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, stopping);
         if (!await requests.MoveNext(either.Token) || requests.Current.Hello is not { Life.Length: > 0 } hello) throw Refusal.Invalid("A registration begins with hello and the runner's life");
-        // It learns the server's id, and with it the names of its queues, from the welcome.
-        if (hello.Queues.Count == 0)
-        {
-            hello.Queues.Add([TurnWorkflow.Queue(store.ServerId), TurnWorkflow.EndQueue(store.ServerId), TurnWorkflow.HostQueue(store.ServerId, hello.HostId)]);
-        }
         await store.Registered(hello);
+        // Writes are not broken off by the server's end: that would reset the stream in place of saying why.
         // From here on it is told of ends; those before are in the answer to what it works on.
         var told = store.Listen(hello);
-        await responses.WriteAsync(new RegisterResponse { Welcome = new RunnerWelcome { ServerId = store.ServerId, Version = Build.Version } }, either.Token);
-        foreach (var ended in await store.Ended(hello.WorkingOn)) await responses.WriteAsync(new RegisterResponse { TurnEnded = ended }, either.Token);
+        await responses.WriteAsync(new RegisterResponse { Welcome = new RunnerWelcome { ServerId = store.ServerId, Version = Build.Version } }, CancellationToken.None);
+        foreach (var ended in await store.Ended(hello.WorkingOn)) await responses.WriteAsync(new RegisterResponse { TurnEnded = ended }, CancellationToken.None);
         log.Info("A runner has registered", ("life", hello.Life), ("host", hello.HostId), ("version", hello.Version));
         store.Events.LookAll();
 
@@ -51,23 +58,23 @@ sealed class RunnerApi(RunStore store, Action<string> missing, Log log, Cancella
 
         async Task Tell()
         {
-            await foreach (var message in told.ReadAllAsync(either.Token)) await responses.WriteAsync(message, either.Token);
+            await foreach (var message in told.ReadAllAsync(either.Token)) await responses.WriteAsync(message, CancellationToken.None);
         }
     }
 
-    public override async Task<ClaimResponse> Claim(ClaimRequest request, ServerCallContext context)
+    async Task<ClaimResponse> Claim(ClaimRequest request, ServerCallContext context)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, stopping);
         return await store.Claim(request, either.Token);
     }
 
-    public override async Task<GiveBackResponse> GiveBack(GiveBackRequest request, ServerCallContext context)
+    async Task<GiveBackResponse> GiveBack(GiveBackRequest request)
     {
         await store.GiveBack(request);
         return new GiveBackResponse();
     }
 
-    public override async Task ReadTranscript(ReadTranscriptRequest request, IServerStreamWriter<ReadTranscriptResponse> responses, ServerCallContext context)
+    async Task ReadTranscript(ReadTranscriptRequest request, IServerStreamWriter<ReadTranscriptResponse> responses, ServerCallContext context)
     {
         var after = new RunStore.Place(request.AfterTurn, request.AfterStep, request.AfterSlot, request.AfterMessage);
         var (spec, entries) = await store.Transcript(request.RunId, after);
@@ -76,9 +83,9 @@ sealed class RunnerApi(RunStore store, Action<string> missing, Log log, Cancella
         foreach (var entry in entries) await responses.WriteAsync(new ReadTranscriptResponse { Entry = entry }, context.CancellationToken);
     }
 
-    public override Task<AppendResponse> Append(AppendRequest request, ServerCallContext context) => store.Append(request);
+    Task<AppendResponse> Append(AppendRequest request) => store.Append(request);
 
-    public override async Task<PublishDeltasResponse> PublishDeltas(IAsyncStreamReader<PublishDeltasRequest> requests, ServerCallContext context)
+    async Task<PublishDeltasResponse> PublishDeltas(IAsyncStreamReader<PublishDeltasRequest> requests, ServerCallContext context)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, stopping);
         var (id, run) = ("", 0L);
@@ -93,9 +100,9 @@ sealed class RunnerApi(RunStore store, Action<string> missing, Log log, Cancella
         return new PublishDeltasResponse();
     }
 
-    public override Task<EndTurnResponse> EndTurn(EndTurnRequest request, ServerCallContext context) => store.EndTurn(request);
+    Task<EndTurnResponse> EndTurn(EndTurnRequest request) => store.EndTurn(request);
 
-    public override Task<MissingResponse> Missing(MissingRequest request, ServerCallContext context)
+    Task<MissingResponse> Missing(MissingRequest request)
     {
         missing(request.WorkflowId);
         return Task.FromResult(new MissingResponse());

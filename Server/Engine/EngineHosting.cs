@@ -1,7 +1,9 @@
+using Grpc.AspNetCore.Server.Model;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Stigmer.Server.Api;
 
 namespace Stigmer.Server.Engine;
 
@@ -9,7 +11,11 @@ namespace Stigmer.Server.Engine;
 static class EngineHosting
 {
     /// <summary>Before the application is built; AddGrpc must be called, too.</summary>
-    public static void AddEngine(this IServiceCollection services, EmbeddedEngine engine) => services.AddSingleton(new EngineService(engine));
+    public static void AddEngine(this IServiceCollection services, EmbeddedEngine engine)
+    {
+        services.AddSingleton(new EngineService(engine));
+        services.AddSingleton<IServiceMethodProvider<EngineService>>(provider => EngineService.Methods(provider.GetService<Faults>()));
+    }
 
     /// <summary>After it is built, with the same engine, which has been started. Its long polls end when the application stops.</summary>
     public static void MapEngine(this IEndpointRouteBuilder app, EmbeddedEngine engine)

@@ -4,14 +4,43 @@ using Grpc.Core;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Data.Sqlite;
 using Stigmer.Rpc.Temporal;
+using Stigmer.Server.Api;
 using Stigmer.Server.Storage;
 
 namespace Stigmer.Server.Engine;
 
 /// <summary>How the engine is called: Temporal's WorkflowService. What is not here answers Unimplemented.</summary>
-sealed class EngineService(EmbeddedEngine engine) : WorkflowService.WorkflowServiceBase
+sealed class EngineService(EmbeddedEngine engine)
 {
-    public override Task<GetSystemInfoResponse> GetSystemInfo(GetSystemInfoRequest request, ServerCallContext context) => Task.FromResult(new GetSystemInfoResponse
+    /// <summary>What it answers. See <see cref="ServiceMethods{TService}"/> for why this is written out.</summary>
+    public static ServiceMethods<EngineService> Methods(Faults? faults) => new("temporal.api.workflowservice.v1.WorkflowService", faults, m =>
+    {
+        m.Unary<GetSystemInfoRequest, GetSystemInfoResponse>("GetSystemInfo", (service, request, context) => service.GetSystemInfo(request, context));
+        m.Unary<DescribeNamespaceRequest, DescribeNamespaceResponse>("DescribeNamespace", (service, request, context) => service.DescribeNamespace(request, context));
+        m.Unary<StartWorkflowExecutionRequest, StartWorkflowExecutionResponse>("StartWorkflowExecution", (service, request, context) => service.StartWorkflowExecution(request, context));
+        m.Unary<SignalWorkflowExecutionRequest, SignalWorkflowExecutionResponse>("SignalWorkflowExecution", (service, request, context) => service.SignalWorkflowExecution(request, context));
+        m.Unary<RequestCancelWorkflowExecutionRequest, RequestCancelWorkflowExecutionResponse>("RequestCancelWorkflowExecution", (service, request, context) => service.RequestCancelWorkflowExecution(request, context));
+        m.Unary<TerminateWorkflowExecutionRequest, TerminateWorkflowExecutionResponse>("TerminateWorkflowExecution", (service, request, context) => service.TerminateWorkflowExecution(request, context));
+        m.Unary<DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse>("DescribeWorkflowExecution", (service, request, context) => service.DescribeWorkflowExecution(request, context));
+        m.Unary<GetWorkflowExecutionHistoryRequest, GetWorkflowExecutionHistoryResponse>("GetWorkflowExecutionHistory", (service, request, context) => service.GetWorkflowExecutionHistory(request, context));
+        m.Unary<ListWorkflowExecutionsRequest, ListWorkflowExecutionsResponse>("ListWorkflowExecutions", (service, request, context) => service.ListWorkflowExecutions(request, context));
+        m.Unary<CountWorkflowExecutionsRequest, CountWorkflowExecutionsResponse>("CountWorkflowExecutions", (service, request, context) => service.CountWorkflowExecutions(request, context));
+        m.Unary<DescribeTaskQueueRequest, DescribeTaskQueueResponse>("DescribeTaskQueue", (service, request, context) => service.DescribeTaskQueue(request, context));
+        m.Unary<PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse>("PollWorkflowTaskQueue", (service, request, context) => service.PollWorkflowTaskQueue(request, context));
+        m.Unary<PollActivityTaskQueueRequest, PollActivityTaskQueueResponse>("PollActivityTaskQueue", (service, request, context) => service.PollActivityTaskQueue(request, context));
+        m.Unary<RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskCompletedResponse>("RespondWorkflowTaskCompleted", (service, request, context) => service.RespondWorkflowTaskCompleted(request, context));
+        m.Unary<RespondWorkflowTaskFailedRequest, RespondWorkflowTaskFailedResponse>("RespondWorkflowTaskFailed", (service, request, context) => service.RespondWorkflowTaskFailed(request, context));
+        m.Unary<RespondQueryTaskCompletedRequest, RespondQueryTaskCompletedResponse>("RespondQueryTaskCompleted", (service, request, context) => service.RespondQueryTaskCompleted(request, context));
+        m.Unary<RecordActivityTaskHeartbeatRequest, RecordActivityTaskHeartbeatResponse>("RecordActivityTaskHeartbeat", (service, request, context) => service.RecordActivityTaskHeartbeat(request, context));
+        m.Unary<RespondActivityTaskCompletedRequest, RespondActivityTaskCompletedResponse>("RespondActivityTaskCompleted", (service, request, context) => service.RespondActivityTaskCompleted(request, context));
+        m.Unary<RespondActivityTaskCompletedByIdRequest, RespondActivityTaskCompletedByIdResponse>("RespondActivityTaskCompletedById", (service, request, context) => service.RespondActivityTaskCompletedById(request, context));
+        m.Unary<RespondActivityTaskFailedRequest, RespondActivityTaskFailedResponse>("RespondActivityTaskFailed", (service, request, context) => service.RespondActivityTaskFailed(request, context));
+        m.Unary<RespondActivityTaskFailedByIdRequest, RespondActivityTaskFailedByIdResponse>("RespondActivityTaskFailedById", (service, request, context) => service.RespondActivityTaskFailedById(request, context));
+        m.Unary<RespondActivityTaskCanceledRequest, RespondActivityTaskCanceledResponse>("RespondActivityTaskCanceled", (service, request, context) => service.RespondActivityTaskCanceled(request, context));
+        m.Unary<RespondActivityTaskCanceledByIdRequest, RespondActivityTaskCanceledByIdResponse>("RespondActivityTaskCanceledById", (service, request, context) => service.RespondActivityTaskCanceledById(request, context));
+    });
+
+    Task<GetSystemInfoResponse> GetSystemInfo(GetSystemInfoRequest request, ServerCallContext context) => Task.FromResult(new GetSystemInfoResponse
     {
         ServerVersion = $"stigmer-{Build.Version}",
         Capabilities = new()
@@ -20,7 +49,7 @@ sealed class EngineService(EmbeddedEngine engine) : WorkflowService.WorkflowServ
         },
     });
 
-    public override Task<DescribeNamespaceResponse> DescribeNamespace(DescribeNamespaceRequest request, ServerCallContext context)
+    Task<DescribeNamespaceResponse> DescribeNamespace(DescribeNamespaceRequest request, ServerCallContext context)
     {
         if (request.Id.Length == 0) Check(request.Namespace);
         else if (request.Id != engine.NamespaceId) throw Errors.NoNamespace(request.Id);
@@ -34,30 +63,30 @@ sealed class EngineService(EmbeddedEngine engine) : WorkflowService.WorkflowServ
         });
     }
 
-    public override Task<StartWorkflowExecutionResponse> StartWorkflowExecution(StartWorkflowExecutionRequest request, ServerCallContext context) =>
+    Task<StartWorkflowExecutionResponse> StartWorkflowExecution(StartWorkflowExecutionRequest request, ServerCallContext context) =>
         Step(request.Namespace, step => ClientCalls.Start(step, request));
 
-    public override Task<SignalWorkflowExecutionResponse> SignalWorkflowExecution(SignalWorkflowExecutionRequest request, ServerCallContext context) =>
+    Task<SignalWorkflowExecutionResponse> SignalWorkflowExecution(SignalWorkflowExecutionRequest request, ServerCallContext context) =>
         Step(request.Namespace, step => ClientCalls.Signal(step, request));
 
-    public override Task<RequestCancelWorkflowExecutionResponse> RequestCancelWorkflowExecution(
+    Task<RequestCancelWorkflowExecutionResponse> RequestCancelWorkflowExecution(
         RequestCancelWorkflowExecutionRequest request, ServerCallContext context) =>
         Step(request.Namespace, step => ClientCalls.RequestCancel(step, request));
 
-    public override Task<TerminateWorkflowExecutionResponse> TerminateWorkflowExecution(TerminateWorkflowExecutionRequest request, ServerCallContext context) =>
+    Task<TerminateWorkflowExecutionResponse> TerminateWorkflowExecution(TerminateWorkflowExecutionRequest request, ServerCallContext context) =>
         Step(request.Namespace, step => ClientCalls.Terminate(step, request));
 
-    public override Task<DescribeWorkflowExecutionResponse> DescribeWorkflowExecution(DescribeWorkflowExecutionRequest request, ServerCallContext context) =>
+    Task<DescribeWorkflowExecutionResponse> DescribeWorkflowExecution(DescribeWorkflowExecutionRequest request, ServerCallContext context) =>
         Step(request.Namespace, step => ClientCalls.Describe(step, request));
 
-    public override Task<GetWorkflowExecutionHistoryResponse> GetWorkflowExecutionHistory(
+    Task<GetWorkflowExecutionHistoryResponse> GetWorkflowExecutionHistory(
         GetWorkflowExecutionHistoryRequest request, ServerCallContext context)
     {
         Check(request.Namespace);
         return Guarded(() => HistoryReading.Get(engine, request, Within(context, HistoryReading.Hold), context.CancellationToken));
     }
 
-    public override Task<ListWorkflowExecutionsResponse> ListWorkflowExecutions(ListWorkflowExecutionsRequest request, ServerCallContext context)
+    Task<ListWorkflowExecutionsResponse> ListWorkflowExecutions(ListWorkflowExecutionsRequest request, ServerCallContext context)
     {
         Check(request.Namespace);
         var query = VisibilityQuery.Parse(request.Query);
@@ -72,7 +101,7 @@ sealed class EngineService(EmbeddedEngine engine) : WorkflowService.WorkflowServ
         });
     }
 
-    public override Task<CountWorkflowExecutionsResponse> CountWorkflowExecutions(CountWorkflowExecutionsRequest request, ServerCallContext context)
+    Task<CountWorkflowExecutionsResponse> CountWorkflowExecutions(CountWorkflowExecutionsRequest request, ServerCallContext context)
     {
         Check(request.Namespace);
         var query = VisibilityQuery.Parse(request.Query);
@@ -80,7 +109,7 @@ sealed class EngineService(EmbeddedEngine engine) : WorkflowService.WorkflowServ
             new CountWorkflowExecutionsResponse { Count = await engine.Read(connection => Store.Count(connection, query)).ConfigureAwait(false) });
     }
 
-    public override Task<DescribeTaskQueueResponse> DescribeTaskQueue(DescribeTaskQueueRequest request, ServerCallContext context)
+    Task<DescribeTaskQueueResponse> DescribeTaskQueue(DescribeTaskQueueRequest request, ServerCallContext context)
     {
         var type = request.TaskQueueType == TaskQueueType.Activity ? TaskQueueType.Activity : TaskQueueType.Workflow;
         var queue = Queue(type, request.TaskQueue);
@@ -96,7 +125,7 @@ sealed class EngineService(EmbeddedEngine engine) : WorkflowService.WorkflowServ
         });
     }
 
-    public override Task<PollWorkflowTaskQueueResponse> PollWorkflowTaskQueue(PollWorkflowTaskQueueRequest request, ServerCallContext context)
+    Task<PollWorkflowTaskQueueResponse> PollWorkflowTaskQueue(PollWorkflowTaskQueueRequest request, ServerCallContext context)
     {
         Check(request.Namespace);
         var queue = Queue(TaskQueueType.Workflow, request.TaskQueue);
@@ -107,7 +136,7 @@ sealed class EngineService(EmbeddedEngine engine) : WorkflowService.WorkflowServ
         });
     }
 
-    public override Task<PollActivityTaskQueueResponse> PollActivityTaskQueue(PollActivityTaskQueueRequest request, ServerCallContext context)
+    Task<PollActivityTaskQueueResponse> PollActivityTaskQueue(PollActivityTaskQueueRequest request, ServerCallContext context)
     {
         Check(request.Namespace);
         var queue = Queue(TaskQueueType.Activity, request.TaskQueue);
@@ -118,43 +147,43 @@ sealed class EngineService(EmbeddedEngine engine) : WorkflowService.WorkflowServ
         });
     }
 
-    public override async Task<RespondWorkflowTaskCompletedResponse> RespondWorkflowTaskCompleted(
+    async Task<RespondWorkflowTaskCompletedResponse> RespondWorkflowTaskCompleted(
         RespondWorkflowTaskCompletedRequest request, ServerCallContext context)
     {
         var refusal = await Answer(request.Namespace, step => WorkerCalls.CompleteWorkflowTask(step, request)).ConfigureAwait(false);
         return refusal is null ? new RespondWorkflowTaskCompletedResponse() : throw Errors.Invalid(refusal.Why);
     }
 
-    public override Task<RespondWorkflowTaskFailedResponse> RespondWorkflowTaskFailed(RespondWorkflowTaskFailedRequest request, ServerCallContext context) =>
+    Task<RespondWorkflowTaskFailedResponse> RespondWorkflowTaskFailed(RespondWorkflowTaskFailedRequest request, ServerCallContext context) =>
         Answer(request.Namespace, step => WorkerCalls.FailWorkflowTask(step, request));
 
-    public override Task<RespondQueryTaskCompletedResponse> RespondQueryTaskCompleted(RespondQueryTaskCompletedRequest request, ServerCallContext context) =>
+    Task<RespondQueryTaskCompletedResponse> RespondQueryTaskCompleted(RespondQueryTaskCompletedRequest request, ServerCallContext context) =>
         throw Errors.NoTask("Query task");
 
-    public override Task<RecordActivityTaskHeartbeatResponse> RecordActivityTaskHeartbeat(
+    Task<RecordActivityTaskHeartbeatResponse> RecordActivityTaskHeartbeat(
         RecordActivityTaskHeartbeatRequest request, ServerCallContext context) =>
         Answer(request.Namespace, step => WorkerCalls.Heartbeat(step, request));
 
-    public override Task<RespondActivityTaskCompletedResponse> RespondActivityTaskCompleted(
+    Task<RespondActivityTaskCompletedResponse> RespondActivityTaskCompleted(
         RespondActivityTaskCompletedRequest request, ServerCallContext context) =>
         Answer(request.Namespace, step => WorkerCalls.CompleteActivity(step, request), new RespondActivityTaskCompletedResponse());
 
-    public override Task<RespondActivityTaskCompletedByIdResponse> RespondActivityTaskCompletedById(
+    Task<RespondActivityTaskCompletedByIdResponse> RespondActivityTaskCompletedById(
         RespondActivityTaskCompletedByIdRequest request, ServerCallContext context) =>
         Answer(request.Namespace, step => WorkerCalls.CompleteActivity(step, request), new RespondActivityTaskCompletedByIdResponse());
 
-    public override Task<RespondActivityTaskFailedResponse> RespondActivityTaskFailed(RespondActivityTaskFailedRequest request, ServerCallContext context) =>
+    Task<RespondActivityTaskFailedResponse> RespondActivityTaskFailed(RespondActivityTaskFailedRequest request, ServerCallContext context) =>
         Answer(request.Namespace, step => WorkerCalls.FailActivity(step, request), new RespondActivityTaskFailedResponse());
 
-    public override Task<RespondActivityTaskFailedByIdResponse> RespondActivityTaskFailedById(
+    Task<RespondActivityTaskFailedByIdResponse> RespondActivityTaskFailedById(
         RespondActivityTaskFailedByIdRequest request, ServerCallContext context) =>
         Answer(request.Namespace, step => WorkerCalls.FailActivity(step, request), new RespondActivityTaskFailedByIdResponse());
 
-    public override Task<RespondActivityTaskCanceledResponse> RespondActivityTaskCanceled(
+    Task<RespondActivityTaskCanceledResponse> RespondActivityTaskCanceled(
         RespondActivityTaskCanceledRequest request, ServerCallContext context) =>
         Answer(request.Namespace, step => WorkerCalls.CancelActivity(step, request), new RespondActivityTaskCanceledResponse());
 
-    public override Task<RespondActivityTaskCanceledByIdResponse> RespondActivityTaskCanceledById(
+    Task<RespondActivityTaskCanceledByIdResponse> RespondActivityTaskCanceledById(
         RespondActivityTaskCanceledByIdRequest request, ServerCallContext context) =>
         Answer(request.Namespace, step => WorkerCalls.CancelActivity(step, request), new RespondActivityTaskCanceledByIdResponse());
 

@@ -82,7 +82,7 @@ sealed partial class RunStore
             t.Execute(
                 "INSERT INTO runners (life, host_id, queues, version, registered_at) VALUES ($1, $2, $3, $4, $5) "
                 + "ON CONFLICT (life) DO UPDATE SET queues = excluded.queues, registered_at = excluded.registered_at",
-                hello.Life, hello.HostId, string.Join('\n', hello.Queues), hello.Version, Now);
+                hello.Life, hello.HostId, string.Join('\n', QueuesOf(hello)), hello.Version, Now);
             if (hello.Replaces.Length == 0) return;
             t.Execute(
                 "INSERT INTO runners (life, host_id, queues, version, registered_at, replaced_by) VALUES ($1, $2, '', '', $3, $4) "
@@ -104,14 +104,12 @@ sealed partial class RunStore
     }
 
     /// <summary>What a registered runner is told from now on.</summary>
-    public ChannelReader<RegisterResponse> Listen(RunnerHello hello)
-    {
-        // A runner learns from its first welcome which queues there are: until it says, it serves those of its host.
-        IReadOnlyList<string> queues = hello.Queues.Count > 0
-            ? [.. hello.Queues]
-            : [TurnWorkflow.Queue(ServerId), TurnWorkflow.EndQueue(ServerId), TurnWorkflow.HostQueue(ServerId, hello.HostId)];
-        return Runners.Register(hello.Life, queues);
-    }
+    public ChannelReader<RegisterResponse> Listen(RunnerHello hello) => Runners.Register(hello.Life, QueuesOf(hello));
+
+    // A runner learns from its first welcome which queues there are: until it says, it serves those of its host.
+    List<string> QueuesOf(RunnerHello hello) => hello.Queues.Count > 0
+        ? [.. hello.Queues]
+        : [TurnWorkflow.Queue(ServerId), TurnWorkflow.EndQueue(ServerId), TurnWorkflow.HostQueue(ServerId, hello.HostId)];
 
     /// <summary>Which of these turns have ended.</summary>
     public Task<List<TurnKey>> Ended(IEnumerable<TurnKey> turns) =>

@@ -44,6 +44,32 @@ public class ApiTests
     }
 
     [Fact]
+    public async Task Every_method_of_its_services_is_answered_and_others_are_unimplemented()
+    {
+        await using var server = await RunningServer.Start();
+        using var http = new HttpClient();
+        http.DefaultRequestHeaders.Add("authorization", $"Bearer {RunningServer.Token}");
+        // Without a message, so that no method can do anything; Unimplemented is 12.
+        async Task<string> Status(string path)
+        {
+            var request = new HttpRequestMessage(HttpMethod.Post, $"http://{server.Address}/{path}")
+            {
+                Version = System.Net.HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact, Content = new ByteArrayContent([]),
+            };
+            request.Content.Headers.ContentType = new("application/grpc");
+            using var response = await http.SendAsync(request, Cancel);
+            await response.Content.ReadAsByteArrayAsync(Cancel);
+            return (response.TrailingHeaders.TryGetValues("grpc-status", out var trailer) ? trailer : response.Headers.GetValues("grpc-status")).Single();
+        }
+        foreach (var service in new[] { RunService.Descriptor, RunnerService.Descriptor, Health.Descriptor })
+        {
+            foreach (var method in service.Methods.Where(m => m.Name != "List")) Assert.NotEqual("12", await Status($"{service.FullName}/{method.Name}"));
+        }
+        Assert.NotEqual("12", await Status("temporal.api.workflowservice.v1.WorkflowService/StartWorkflowExecution"));
+        Assert.Equal("12", await Status("temporal.api.workflowservice.v1.WorkflowService/UpdateWorkflowExecution"));
+    }
+
+    [Fact]
     public async Task With_a_certificate_it_speaks_TLS_and_still_reaches_its_own_engine()
     {
         var folder = Directory.CreateTempSubdirectory("stigmer-tls-").FullName;
