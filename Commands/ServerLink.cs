@@ -48,7 +48,7 @@ sealed class ServerLink(Func<CancellationToken, Task<ServerAddress>> locate, Tim
     /// </summary>
     public async Task<T> Call<T>(Func<RunService.RunServiceClient, CallOptions, Task<T>> call, CancellationToken cancel)
     {
-        var patience = BePatient();
+        var patience = new Patience(time, WaitForStack, this);
         while (true)
         {
             try
@@ -67,8 +67,8 @@ sealed class ServerLink(Func<CancellationToken, Task<ServerAddress>> locate, Tim
         }
     }
 
-    /// <summary>A new measure of how long to wait for a server that is away.</summary>
-    public Patience BePatient() => new(time);
+    /// <summary>A new measure of how long a run is worth waiting for while its server is away.</summary>
+    public Patience BePatient() => new(time, WaitForServer, this);
 
     /// <summary>The server, the way to it, or the stack may be there again in a moment.</summary>
     public static bool MayPass(Exception e) => e switch
@@ -83,7 +83,10 @@ sealed class ServerLink(Func<CancellationToken, Task<ServerAddress>> locate, Tim
     public void Dispose() => channel?.Dispose();
 
     /// <summary>Waits longer and longer between attempts, and no more after a bound.</summary>
-    public sealed class Patience(TimeProvider time)
+    /// <param name="time">The clock.</param>
+    /// <param name="limit">The bound; a stack that is not there at all is waited for no longer than its restart takes.</param>
+    /// <param name="link">Whose server.</param>
+    public sealed class Patience(TimeProvider time, TimeSpan limit, ServerLink link)
     {
         long? since;
         TimeSpan pause;
@@ -102,10 +105,15 @@ sealed class ServerLink(Func<CancellationToken, Task<ServerAddress>> locate, Tim
                 since = time.GetTimestamp();
                 pause = FirstPause;
             }
-            var bound = failed is Failure ? WaitForStack : WaitForServer;
+            var bound = failed is Failure ? WaitForStack : limit;
             if (time.GetElapsedTime(since.Value) >= bound)
             {
                 if (failed is null) throw new Failure("stigmer-server ends every watch of this run without saying why", null, "`stigmer local logs stigmer-server` says more");
+                if (failed is RpcException { StatusCode: StatusCode.Unavailable } away && link.IsElsewhere)
+                {
+                    throw new Failure(
+                        $"The server at {link.connected?.Endpoint} does not answer", away.Status.Detail, "Check backend.cloud.endpoint, and that the server runs", inner: away);
+                }
                 System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failed);
             }
             await Task.Delay(pause, time, cancel);
