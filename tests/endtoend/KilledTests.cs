@@ -24,6 +24,29 @@ public class KilledTests
     }
 
     [Fact]
+    public async Task Killing_the_runner_at_the_moment_of_an_answer_repeats_that_call_at_most()
+    {
+        await using var ollama = await Ollama.Start(
+        [
+            .. Enumerable.Range(1, 6).Select(step => new OllamaAnswer { Step = step, Text = $"{step}. ", Calls = [OllamaToolCall.Of("workspace_list")], Hold = $"{step}" }),
+            new OllamaAnswer { Step = 7, Text = "Done." },
+        ]);
+        await using var stack = await Stack.Start(ollama);
+        await using var running = stack.Begin("run", "Count").Input("");
+        foreach (var step in (string[])["1", "2", "3", "4", "5", "6"])
+        {
+            await ollama.Held(step);
+            var runner = step is "2" or "5" ? await stack.Pid("agent-runner") : 0;
+            await ollama.Release(step);
+            if (runner != 0) Running.Kill(runner, 9);
+        }
+        Assert.Equal("Done.\n", (await running.End()).Exits(0).Out);
+        var calls = ollama.Calls.CountBy(call => call.Step).ToDictionary();
+        Assert.Equal([1, 2, 3, 4, 5, 6, 7], calls.Keys.Order());
+        Assert.All(calls, call => Assert.InRange(call.Value, 1, call.Key is 2 or 5 ? 2 : 1));
+    }
+
+    [Fact]
     public async Task Killing_the_server_loses_no_run_and_repeats_no_stored_call()
     {
         await using var ollama = await Ollama.Start(
