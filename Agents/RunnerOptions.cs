@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using Stigmer.Config;
 using Stigmer.Rpc;
 
@@ -37,14 +36,11 @@ sealed record RunnerOptions(
             token,
             temporal,
             RunnerEnvironment.Read(environment),
-            Config.HostId.In(DataDir(environment)),
-            environment("STIGMER_RUNNER_LIFE") is { Length: > 0 } life ? life : Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)),
+            Config.HostId.In(StigmerHome.DataOf(environment)),
+            environment("STIGMER_RUNNER_LIFE") is { Length: > 0 } life ? life : RandomId.New(),
             environment("STIGMER_RUNNER_REPLACES") ?? "",
             concurrency ?? Environment.ProcessorCount);
     }
-
-    static string DataDir(Func<string, string?> environment) =>
-        environment("STIGMER_DATA_DIR") is { Length: > 0 } folder ? folder : Path.Combine(StigmerHome.From(environment).Root, "data");
 
     static string Required(Func<string, string?> environment, string name, string what) =>
         environment(name) is { } value && !string.IsNullOrWhiteSpace(value) ? value : throw Missing(name, what);

@@ -45,7 +45,7 @@ static class LocalLogs
         }
         var home = StigmerHome.From(Environment.GetEnvironmentVariable);
         var components = LogReader.Components.Where(c => names.Length == 0 || names.Contains(c)).ToList();
-        if (follow) home.Ensure(home.Logs);
+        if (follow) StigmerHome.Ensure(home.Logs);
         using var changes = follow ? new LogChanges(home.Logs, time) : null;
         var followed = follow ? components.ConvertAll(c => new FollowedLog(c, home.LogFile(c))) : [];
         try

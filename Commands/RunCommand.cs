@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using System.Security.Cryptography;
 using System.Text;
 using Grpc.Core;
 using Stigmer.Config;
@@ -35,7 +34,7 @@ static class RunCommand
             var folder = parsed.GetValue(workspace);
             var request = new StartRunRequest
             {
-                RunId = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)),
+                RunId = RandomId.New(),
                 Agent = parsed.GetValue(agent) ?? "",
                 Workspace = Workspace(folder),
                 Provider = Provider(parsed.GetValue(provider)),
@@ -84,7 +83,7 @@ static class RunCommand
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
         try
         {
-            var request = new CancelRunRequest { Run = run, Key = RandomKey() };
+            var request = new CancelRunRequest { Run = run, Key = RandomId.New() };
             try
             {
                 await link.Call((client, options) => client.CancelRunAsync(request, options).ResponseAsync, patience.Token);
@@ -110,9 +109,6 @@ static class RunCommand
             return null;
         }
     }
-
-    /// <summary>A key for a request that may be repeated.</summary>
-    public static string RandomKey() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
 
     // To its end. A read of a terminal or a pipe cannot be cancelled: it is left behind on its thread when a person gives up.
     static async Task<string> ReadStandardInput(CancellationToken cancel)

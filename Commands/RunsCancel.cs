@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Stigmer.Config;
 using Stigmer.Rpc.V1;
 
 namespace Stigmer.Commands;
@@ -24,7 +25,7 @@ static class RunsCancel
     /// <summary>Cancels; one that has ended already, otherwise than by a cancel, is refused.</summary>
     public static async Task<int> Cancel(ServerLink link, string id, Terminal terminal, CancellationToken cancel)
     {
-        var request = new CancelRunRequest { Run = id, Key = RunCommand.RandomKey() };
+        var request = new CancelRunRequest { Run = id, Key = RandomId.New() };
         var run = (await link.Call((client, options) => client.CancelRunAsync(request, options).ResponseAsync, cancel)).Run;
         if (terminal.Json) terminal.Document(RunDocuments.Of(run), RunJson.Default.RunDocument);
         else terminal.Ok($"Run {run.Id} is {RunDocuments.Name(run.Status)}");

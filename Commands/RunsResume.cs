@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Stigmer.Config;
 using Stigmer.Rpc.V1;
 
 namespace Stigmer.Commands;
@@ -26,7 +27,7 @@ static class RunsResume
     public static async Task<int> Resume(ServerLink link, string id, Terminal terminal, CancellationToken cancel)
     {
         var found = await Runs.Find(link, id, cancel);
-        var request = new ResumeRunRequest { Run = found.Run.Id, Key = RunCommand.RandomKey() };
+        var request = new ResumeRunRequest { Run = found.Run.Id, Key = RandomId.New() };
         await link.Call((client, options) => client.ResumeRunAsync(request, options).ResponseAsync, cancel);
         var output = RunOutput.For(terminal);
         var follower = new RunFollower(link, output, terminal);

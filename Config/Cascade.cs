@@ -39,7 +39,7 @@ sealed partial class Cascade(Func<string, string?> environment, ConfigFile file,
         var endpointFound = Of(Schema.Endpoint);
         var endpoint = Address(endpointFound, "localhost", 50051);
         Show(Schema.Endpoint, endpoint.ToString(), endpointFound);
-        var dataDir = PathOf(Schema.DataDir) ?? Path.Combine(home.Root, "data");
+        var dataDir = PathOf(Schema.DataDir) ?? home.Data;
         Show(Schema.DataDir, dataDir, Of(Schema.DataDir));
         var llm = Llm(RunnerMode.Local);
         var ollama = BaseUrl(LlmProvider.Ollama).Url;

@@ -6,23 +6,32 @@ namespace Stigmer.Config;
 /// <summary>Files that only this user may read (0600), written so that a crash leaves the old one or the new one, whole.</summary>
 static partial class PrivateFile
 {
+    /// <summary>How to open a file that is this user's alone where it is made by that. Windows has the folder's rights for it.</summary>
+    public static FileStreamOptions Options(FileMode mode, FileAccess access, FileShare share = FileShare.Read)
+    {
+        var options = new FileStreamOptions { Mode = mode, Access = access, Share = share };
+        if (!OperatingSystem.IsWindows() && mode != FileMode.Open) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        return options;
+    }
+
     /// <summary>Opens a new, empty file, after removing what stands there. Its folder must exist.</summary>
     public static FileStream Create(string path)
     {
         File.Delete(path);
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, Options = FileOptions.Asynchronous };
-        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        var options = Options(FileMode.CreateNew, FileAccess.ReadWrite);
+        options.Options = FileOptions.Asynchronous;
         return new FileStream(path, options);
     }
 
     /// <summary>Puts the bytes in the file's place: written beside it, flushed to the disk, renamed.</summary>
-    public static void Replace(string path, ReadOnlySpan<byte> content)
+    /// <param name="lasting">False for what is worthless after a reboot, which need not wait for the disk.</param>
+    public static void Replace(string path, ReadOnlySpan<byte> content, bool lasting = true)
     {
         var beside = $"{path}.new";
         using (var file = Create(beside))
         {
             file.Write(content);
-            file.Flush(flushToDisk: true);
+            if (lasting) file.Flush(flushToDisk: true);
         }
         File.Move(beside, path, overwrite: true);
     }
@@ -58,7 +67,7 @@ static partial class PrivateFile
     public static string ReadOrMake(string file, Func<string> make)
     {
         if (Read(file) is { } text) return text;
-        var beside = $"{file}.{Guid.NewGuid():N}";
+        var beside = $"{file}.{RandomId.New()}";
         try
         {
             using (var stream = Create(beside))

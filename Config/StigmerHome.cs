@@ -10,6 +10,7 @@ sealed record StigmerHome(string Root)
     public string TemporalRecord => Path.Combine(Bin, "temporal.json");
     public string TemporalData => Path.Combine(Root, "temporal-data");
     public string TemporalPid => Path.Combine(Root, "temporal.pid");
+    public string Data => Path.Combine(Root, "data");
     public string Logs => Path.Combine(Root, "logs");
     public string Run => Path.Combine(Root, "run");
     public string DaemonLock => Path.Combine(Run, "daemon.lock");
@@ -20,6 +21,10 @@ sealed record StigmerHome(string Root)
 
     /// <summary>The log file of a component: daemon, stigmer-server, agent-runner, temporal.</summary>
     public string LogFile(string component) => Path.Combine(Logs, component + ".log");
+
+    /// <summary>A role's data folder: STIGMER_DATA_DIR, by which the daemon hands on what is configured, else the home's.</summary>
+    public static string DataOf(Func<string, string?> environment) =>
+        environment("STIGMER_DATA_DIR") is { Length: > 0 } set ? Path.GetFullPath(set) : From(environment).Data;
 
     /// <summary>Reads STIGMER_HOME, else the user's home. Fails with exit code 2 where neither is there.</summary>
     public static StigmerHome From(Func<string, string?> environment)
@@ -34,8 +39,18 @@ sealed record StigmerHome(string Root)
         return new StigmerHome(Path.Combine(user, ".stigmer"));
     }
 
+    /// <summary>
+    /// What opens this home's server to its user: 256 random bits in hexadecimal digits, in run/token, made by whoever needs it
+    /// first. Fails with exit code 2 where it cannot be made or read.
+    /// </summary>
+    public string ReadOrMakeToken()
+    {
+        Ensure(Run);
+        return PrivateFile.ReadOrMake(Token, () => RandomId.New(bytes: 32));
+    }
+
     /// <summary>Creates the folder, readable by this user only. Fails with exit code 2, naming STIGMER_HOME, where that cannot be.</summary>
-    public void Ensure(string folder)
+    public static void Ensure(string folder)
     {
         try
         {

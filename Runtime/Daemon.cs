@@ -54,7 +54,7 @@ sealed class Daemon
         StartOrder order, TimeProvider time, Action listening, Task? starterGone, Action<ControlReply>? watcher, Action<string, string>? echo, CancellationToken stop)
     {
         var home = order.Settings.Home;
-        foreach (var folder in (ReadOnlySpan<string>)[home.Root, home.Run, home.Logs]) home.Ensure(folder);
+        foreach (var folder in (ReadOnlySpan<string>)[home.Root, home.Run, home.Logs]) StigmerHome.Ensure(folder);
         using var held = DaemonLock.TryTake(home);
         if (held is null) return null;
         using var logs = new StackLogs(home, time, echo, ownOutput: echo is null);

@@ -16,11 +16,9 @@ sealed class DaemonLock : IDisposable
     public static DaemonLock? TryTake(StigmerHome home)
     {
         // None: an exclusive flock on Linux and macOS.
-        var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None, BufferSize = 0 };
-        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         try
         {
-            return new DaemonLock(new FileStream(home.DaemonLock, options));
+            return new DaemonLock(new FileStream(home.DaemonLock, PrivateFile.Options(FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None)));
         }
         catch (IOException) when (File.Exists(home.DaemonLock))
         {

@@ -28,7 +28,7 @@ static class Launcher
     public static async Task<Launched> Start(StartOrder order, Action<ControlReply> tell, TimeProvider time, CancellationToken cancel)
     {
         var home = order.Settings.Home;
-        foreach (var folder in (ReadOnlySpan<string>)[home.Root, home.Run, home.Logs]) home.Ensure(folder);
+        foreach (var folder in (ReadOnlySpan<string>)[home.Root, home.Run, home.Logs]) StigmerHome.Ensure(folder);
         var since = time.GetTimestamp();
         while (true)
         {

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using Stigmer.Config;
 using Stigmer.Processes;
 using Stigmer.Rpc;
@@ -90,7 +89,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         void Line(string text) => tell(new ControlReply { Type = ControlReply.Line, Text = text });
 
         if (Ports.Check(settings.Endpoint, ServerName, "backend.local.endpoint") is { } taken) throw taken;
-        token = StateFiles.Token(home);
+        token = home.ReadOrMakeToken();
         switch (engine)
         {
             case TemporalMode.Managed:
@@ -144,7 +143,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         }
         foreach (var warning in binary.Warnings) tell(new ControlReply { Type = ControlReply.Warning, Text = warning });
         temporalVersion = binary.Version;
-        home.Ensure(home.TemporalData);
+        StigmerHome.Ensure(home.TemporalData);
         var connection = new TemporalConnection(address, wanted.Namespace);
         temporal = Add(
             TemporalName,
@@ -176,7 +175,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
 
     ChildSpec RunnerChild(ChildState state)
     {
-        var (life, replaces) = (Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)), lastLife);
+        var (life, replaces) = (RandomId.New(), lastLife);
         lastLife = life;
         return Role(["agent-runner"], ChildEnvironment.Runner(environment, order, token!, Endpoint, Connection(Endpoint), life, replaces));
     }

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Stigmer.Config;
@@ -21,8 +20,8 @@ sealed record NamedProcess(string Name, int Pid, long Start, string Boot)
 sealed record ChildrenDocument(IReadOnlyList<NamedProcess> Children);
 
 /// <summary>
-/// The small files in which the daemon tells who it and its children are, and the token. All but the token are worthless after
-/// a reboot, which the boot id in them tells, so that they need not be forced to the disk.
+/// The small files in which the daemon tells who it and its children are. They are worthless after a reboot, which the boot id
+/// in them tells, so that they need not be forced to the disk.
 /// </summary>
 static class StateFiles
 {
@@ -30,7 +29,7 @@ static class StateFiles
     public static void WriteProcess(string path, NamedProcess? process)
     {
         if (process is null) Delete(path);
-        else Replace(path, JsonSerializer.SerializeToUtf8Bytes(process, StateJson.Default.NamedProcess));
+        else PrivateFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(process, StateJson.Default.NamedProcess), lasting: false);
     }
 
     /// <summary>Reads such a file; null where there is none, or an older installation's plain number.</summary>
@@ -38,26 +37,10 @@ static class StateFiles
 
     /// <summary>Writes children.json.</summary>
     public static void WriteChildren(string path, IReadOnlyList<NamedProcess> children) =>
-        Replace(path, JsonSerializer.SerializeToUtf8Bytes(new ChildrenDocument(children), StateJson.Default.ChildrenDocument));
+        PrivateFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(new ChildrenDocument(children), StateJson.Default.ChildrenDocument), lasting: false);
 
     /// <summary>Reads children.json; empty where it is not there or not ours.</summary>
     public static IReadOnlyList<NamedProcess> ReadChildren(string path) => Read(path, StateJson.Default.ChildrenDocument)?.Children ?? [];
-
-    /// <summary>run/token: 256 random bits in hex, made once, readable by this user only.</summary>
-    public static string Token(StigmerHome home)
-    {
-        try
-        {
-            if (File.ReadAllText(home.Token).Trim() is { Length: > 0 } token) return token;
-        }
-        catch (IOException)
-        {
-            // Not there yet.
-        }
-        var made = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32));
-        PrivateFile.Replace(home.Token, System.Text.Encoding.ASCII.GetBytes(made + "\n"));
-        return made;
-    }
 
     /// <summary>Removes a file; nothing where there is none.</summary>
     public static void Delete(string path)
@@ -82,14 +65,6 @@ static class StateFiles
         {
             return null;
         }
-    }
-
-    /// <summary>As <see cref="PrivateFile.Replace"/>, without the wait for the disk.</summary>
-    static void Replace(string path, byte[] content)
-    {
-        var beside = path + ".new";
-        using (var file = PrivateFile.Create(beside)) file.Write(content);
-        File.Move(beside, path, overwrite: true);
     }
 }
 

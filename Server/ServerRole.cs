@@ -59,10 +59,10 @@ static class ServerRole
         Action<int>? listening = null)
     {
         var home = StigmerHome.From(environment);
-        var dataDir = environment("STIGMER_DATA_DIR") is { Length: > 0 } set ? Path.GetFullPath(set) : Path.Combine(home.Root, "data");
-        home.Ensure(home.Root);
-        home.Ensure(dataDir);
-        var token = Token(home, environment);
+        var dataDir = StigmerHome.DataOf(environment);
+        StigmerHome.Ensure(home.Root);
+        StigmerHome.Ensure(dataDir);
+        var token = environment("STIGMER_TOKEN") is { Length: > 0 } given ? given : home.ReadOrMakeToken();
         var temporal = TemporalConnection.From(environment);
         var kind = EngineKind(environment("STIGMER_ENGINE"), temporal);
 
@@ -112,11 +112,4 @@ static class ServerRole
             "There is no Temporal to use", $"STIGMER_ENGINE is {set}, but TEMPORAL_SERVICE_ADDRESS is not set", "Set it to something like localhost:7233", ExitCode.Usage),
         _ => throw new Failure("STIGMER_ENGINE is not an engine", $"it is '{set}'", "Set it to managed, external or embedded, or unset it", ExitCode.Usage),
     };
-
-    static string Token(StigmerHome home, Func<string, string?> environment)
-    {
-        if (environment("STIGMER_TOKEN") is { Length: > 0 } token) return token;
-        home.Ensure(home.Run);
-        return PrivateFile.ReadOrMake(home.Token, () => Ids.New(32));
-    }
 }

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
-using System.Security.Cryptography;
 using Stigmer.Agents.Worker;
+using Stigmer.Config;
 using Stigmer.Rpc.V1;
 
 namespace Stigmer.Agents.Activities;
@@ -70,7 +70,7 @@ sealed class Slots(RunnerServer server, Log log, TimeProvider time, Cancellation
 
     async Task<Filled> FillAlone(SlotKey slot, Attempt attempt, Func<Work, Task<AppendRequest?>> work)
     {
-        var key = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
+        var key = RandomId.New();
         while (true)
         {
             ClaimResponse claim;

@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Stigmer.Config;
 using Stigmer.Processes;
 
 namespace Stigmer.Runtime.Logs;
@@ -151,9 +152,9 @@ sealed class LogFile : IDisposable
     /// </summary>
     public static FileStream OpenForAppending(string path)
     {
-        var options = new FileStreamOptions { Mode = FileMode.Append, Access = FileAccess.Write, Share = FileShare.ReadWrite | FileShare.Delete, BufferSize = 0 };
+        var options = PrivateFile.Options(FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete);
+        options.BufferSize = 0;
         if (OperatingSystem.IsWindows()) return new FileStream(path, options);
-        options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         // .NET's append mode only seeks to the end once.
         using var made = new FileStream(path, options);
         var appending = new SafeFileHandle(Libc.open(path, Libc.O_WRONLY | Libc.O_APPEND | Libc.O_CLOEXEC), ownsHandle: true);

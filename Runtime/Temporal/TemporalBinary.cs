@@ -39,7 +39,7 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
         if (settings.Binary is { } own) return Own(own);
         try
         {
-            home.Ensure(home.Bin);
+            StigmerHome.Ensure(home.Bin);
             using var held = await Lock(System.IO.Path.Combine(home.Bin, "temporal.lock"), time, cancel);
             return await Installed(settings.Version, home, cancel) ?? await Install(settings, home, handler, progress, patience, time, cancel);
         }
@@ -155,8 +155,7 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
     /// <summary>Waits until no other process installs.</summary>
     static async Task<FileStream> Lock(string path, TimeProvider time, CancellationToken cancel)
     {
-        var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None };
-        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        var options = PrivateFile.Options(FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         while (true)
         {
             try

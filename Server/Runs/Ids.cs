@@ -1,13 +1,8 @@
-using System.Security.Cryptography;
-
 namespace Stigmer.Server.Runs;
 
-/// <summary>Random ids, and how they are kept.</summary>
+/// <summary>What a run's id looks like.</summary>
 static class Ids
 {
-    /// <summary>So many random bytes as lower-case hexadecimal digits.</summary>
-    public static string New(int bytes) => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(bytes));
-
     /// <summary>A run's id: 32 lower-case hexadecimal digits.</summary>
     public static bool IsRunId(string text) => text.Length == 32 && IsPrefix(text);
 

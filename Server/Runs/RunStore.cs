@@ -1,5 +1,6 @@
 using Google.Protobuf;
 using Microsoft.Data.Sqlite;
+using Stigmer.Config;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Storage;
 
@@ -47,7 +48,7 @@ sealed partial class RunStore
     /// <summary>Reads, or makes, the server's id, and gives every runner that holds claims 15 s from now.</summary>
     public static async Task<RunStore> Open(Database database, string hostId, TimeProvider time, Log log)
     {
-        var made = Ids.New(8);
+        var made = RandomId.New(bytes: 8);
         var dayAgo = time.GetUtcNow().AddDays(-1).ToUnixTimeMilliseconds();
         var (serverId, holders) = await database.Write(t =>
         {

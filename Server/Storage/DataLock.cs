@@ -1,4 +1,5 @@
 using System.Globalization;
+using Stigmer.Config;
 
 namespace Stigmer.Server.Storage;
 
@@ -16,14 +17,9 @@ sealed class DataLock : IDisposable
         FileStream stream;
         try
         {
-            var options = new FileStreamOptions
-            {
-                Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite,
-                // Unix: None is an exclusive flock. Windows: nobody else writes, and a second server may read whose it is.
-                Share = OperatingSystem.IsWindows() ? FileShare.Read : FileShare.None,
-            };
-            if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-            stream = new FileStream(file, options);
+            // Unix: None is an exclusive flock. Windows: nobody else writes, and a second server may read whose it is.
+            var share = OperatingSystem.IsWindows() ? FileShare.Read : FileShare.None;
+            stream = new FileStream(file, PrivateFile.Options(FileMode.OpenOrCreate, FileAccess.ReadWrite, share));
         }
         catch (IOException e)
         {

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Data.Sqlite;
+using Stigmer.Config;
 
 namespace Stigmer.Server.Storage;
 
@@ -44,10 +45,7 @@ sealed class Database : IAsyncDisposable
             if (!OperatingSystem.IsWindows() && !File.Exists(file))
             {
                 // SQLite gives the -wal and -shm files the mode of the database.
-                using var created = new FileStream(file, new FileStreamOptions
-                {
-                    Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-                });
+                using var created = new FileStream(file, PrivateFile.Options(FileMode.CreateNew, FileAccess.Write));
             }
             connection = OpenConnection(file, SqliteOpenMode.ReadWriteCreate);
             connection.Execute("PRAGMA journal_mode = WAL");

@@ -17,7 +17,7 @@ public sealed class StackFilesTests : IDisposable
     StigmerHome Home()
     {
         var home = new StigmerHome(folder.FullName);
-        home.Ensure(home.Run);
+        StigmerHome.Ensure(home.Run);
         return home;
     }
 
@@ -56,9 +56,9 @@ public sealed class StackFilesTests : IDisposable
     public void The_token_is_made_once_and_is_for_its_user_alone()
     {
         var home = Home();
-        var token = StateFiles.Token(home);
+        var token = home.ReadOrMakeToken();
         Assert.Matches("^[0-9a-f]{64}$", token);
-        Assert.Equal(token, StateFiles.Token(home));
+        Assert.Equal(token, home.ReadOrMakeToken());
         if (!OperatingSystem.IsWindows()) Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(home.Token));
     }
 
@@ -104,7 +104,7 @@ public sealed class StackFilesTests : IDisposable
     {
         if (!OperatingSystem.IsLinux()) return;
         var home = new StigmerHome(Path.Combine(folder.FullName, new string('a', 80), new string('b', 80)));
-        home.Ensure(home.Run);
+        StigmerHome.Ensure(home.Run);
         using var listener = ControlSocket.Listen(home.ControlSocket);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(home.ControlSocket));
         using var client = await ControlSocket.TryConnect(home.ControlSocket, TestContext.Current.CancellationToken);

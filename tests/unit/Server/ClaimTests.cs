@@ -1,3 +1,4 @@
+using Stigmer.Config;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Runs;
 
@@ -86,7 +87,7 @@ public class ClaimTests
     public async Task A_run_that_the_server_does_not_know_is_unknown_and_not_refused()
     {
         await using var store = await Store.Open();
-        var unknown = Ids.New(16);
+        var unknown = RandomId.New();
         Assert.NotNull((await store.Claim(unknown, "A", 1)).Unknown);
         Assert.NotNull((await store.End(unknown)).Unknown);
         var e = await Assert.ThrowsAsync<Grpc.Core.RpcException>(() => store.Answer(unknown, "A", 1));

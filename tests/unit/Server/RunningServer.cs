@@ -62,7 +62,7 @@ sealed class RunningServer : IAsyncDisposable
 
     public async Task<string> Begin(string prompt = "hello")
     {
-        var id = Ids.New(16);
+        var id = RandomId.New();
         await Runs.StartRunAsync(new StartRunRequest { RunId = id, Prompt = prompt });
         return id;
     }

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Time.Testing;
+using Stigmer.Config;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Runs;
 using Stigmer.Server.Storage;
@@ -49,7 +50,7 @@ sealed class Store : IAsyncDisposable
     /// <summary>A run that has begun; its id.</summary>
     public async Task<string> Start(string prompt = "hello", Limits? limits = null)
     {
-        var id = Ids.New(16);
+        var id = RandomId.New();
         await Runs.Start(new StartRunRequest { RunId = id, Prompt = prompt, Workspace = "/w", Limits = limits });
         return id;
     }

@@ -1,4 +1,5 @@
 using Grpc.Core;
+using Stigmer.Config;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Runs;
 
@@ -10,7 +11,7 @@ public class TurnTests
     public async Task Starting_a_run_twice_starts_it_once()
     {
         await using var store = await Store.Open();
-        var id = Ids.New(16);
+        var id = RandomId.New();
         await store.Runs.Start(new StartRunRequest { RunId = id, Prompt = "hello" });
         var again = await store.Runs.Start(new StartRunRequest { RunId = id, Prompt = "another" });
         Assert.Equal("hello", again.Prompt);

@@ -33,7 +33,7 @@ public sealed class ManagedTemporalTests : IDisposable
         };
         var binary = await TemporalBinary.Acquire(settings, home, null, null, Cancel);
         var database = TemporalDevServer.DatabaseFile(home, binary.Version);
-        home.Ensure(home.TemporalData);
+        StigmerHome.Ensure(home.TemporalData);
 
         var (first, connection) = await Start(binary.Path, database);
         Assert.StartsWith("stigmer-", await TemporalReadiness.Wait(connection, starting: true, TimeProvider.System, Cancel), StringComparison.Ordinal);
