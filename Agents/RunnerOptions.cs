@@ -12,10 +12,10 @@ namespace Stigmer.Agents;
 /// <param name="Llm">The model of runs that name none.</param>
 /// <param name="HostId">Whose tools this runner runs.</param>
 /// <param name="Life">This life of the runner: 32 hexadecimal digits.</param>
-/// <param name="Replaces">The life of its predecessor, whose end the supervisor saw; empty: none.</param>
+/// <param name="Replaces">The lives of its predecessors, whose ends the supervisor saw.</param>
 /// <param name="Concurrency">Model calls at the same time.</param>
 sealed record RunnerOptions(
-    string Mode, HostPort Server, string Token, TemporalConnection Temporal, LlmSettings Llm, string HostId, string Life, string Replaces, int Concurrency)
+    string Mode, HostPort Server, string Token, TemporalConnection Temporal, LlmSettings Llm, string HostId, string Life, IReadOnlyList<string> Replaces, int Concurrency)
 {
     /// <summary>Reads them. Fails with exit code 2, naming the variable, where one is missing or wrong.</summary>
     /// <param name="concurrency">As the command line says; null: one for each core.</param>
@@ -38,7 +38,7 @@ sealed record RunnerOptions(
             RunnerEnvironment.Read(environment),
             Config.HostId.In(StigmerHome.DataOf(environment)),
             environment("STIGMER_RUNNER_LIFE") is { Length: > 0 } life ? life : RandomId.New(),
-            environment("STIGMER_RUNNER_REPLACES") ?? "",
+            (environment("STIGMER_RUNNER_REPLACES") ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries),
             concurrency ?? Environment.ProcessorCount);
     }
 

@@ -96,7 +96,7 @@ static class RunnerRole
             Life = options.Life,
             HostId = options.HostId,
             Queues = { queues?.All ?? [] },
-            Replaces = options.Replaces,
+            Replaces = { options.Replaces },
             WorkingOn = { slots.Turns },
             Version = typeof(RunnerRole).Assembly.GetName().Version!.ToString(3),
             Concurrency = options.Concurrency,

@@ -55,7 +55,10 @@ sealed record TurnInput
     /// <summary>The step to begin with: the last one stored, or 1. Its CallModel finds a stored answer and reports call by call.</summary>
     public int FirstStep { get; init; } = 1;
 
-    /// <summary>Steps of this turn that count towards <see cref="MaxSteps"/>, done before <see cref="FirstStep"/>.</summary>
+    /// <summary>
+    /// Steps of this turn that count towards <see cref="MaxSteps"/>, done before <see cref="FirstStep"/>; -1 where the turn was
+    /// resumed at that step, which is stored and costs nothing any more. The two sums below are negative then, too.
+    /// </summary>
     public int StepsBefore { get; init; }
 
     /// <summary>Tokens of this turn before <see cref="FirstStep"/>.</summary>

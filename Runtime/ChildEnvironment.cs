@@ -42,15 +42,15 @@ static class ChildEnvironment
     /// <param name="server">Where stigmer-server listens.</param>
     /// <param name="temporal">The engine; for the embedded one the server's own address.</param>
     /// <param name="life">This process's life: 32 hex digits.</param>
-    /// <param name="replaces">The life whose end was seen; null: none.</param>
+    /// <param name="replaces">The lives whose ends were seen.</param>
     public static Dictionary<string, string> Runner(
-        Dictionary<string, string> clean, StartOrder order, string token, HostPort server, TemporalConnection temporal, string life, string? replaces)
+        Dictionary<string, string> clean, StartOrder order, string token, HostPort server, TemporalConnection temporal, string life, IReadOnlyList<string> replaces)
     {
         var all = Roles(clean, order.Settings, token, temporal);
         foreach (var (name, value) in RunnerEnvironment.Write(order.Settings, order.Keys)) all[name] = value;
         all["STIGMER_SERVER"] = server.ToString();
         all["STIGMER_RUNNER_LIFE"] = life;
-        if (replaces is not null) all["STIGMER_RUNNER_REPLACES"] = replaces;
+        if (replaces.Count > 0) all["STIGMER_RUNNER_REPLACES"] = string.Join(' ', replaces);
         return all;
     }
 

@@ -14,16 +14,21 @@ namespace Stigmer.Runtime;
 /// <param name="time">The clock.</param>
 sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
 {
+    /// <summary>So many lives of the runner are handed on: one that was killed before it had registered hands on what it was handed.</summary>
+    const int LivesKept = 8;
+
     const string TemporalName = "temporal", ServerName = "stigmer-server", RunnerName = "agent-runner";
 
     readonly Settings settings = order.Settings;
     readonly StigmerHome home = order.Settings.Home;
     readonly Lock gate = new();
+    // Also of a daemon that was killed: whoever begins this stack has seen to it that nothing of that one is left.
+    readonly List<string> lives = [.. StateFiles.ReadLives(order.Settings.Home.Children)];
     readonly Dictionary<string, string> environment = ChildEnvironment.Clean(Environment.GetEnvironmentVariables());
     readonly DateTimeOffset startedAt = time.GetUtcNow();
     Component? temporal, server, runner;
     TemporalMode engine = order.Settings.Temporal.Mode;
-    string? engineDetail, temporalVersion, lastLife;
+    string? engineDetail, temporalVersion;
     int temporalPort;
     string? token;
 
@@ -175,8 +180,14 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
 
     ChildSpec RunnerChild(ChildState state)
     {
-        var (life, replaces) = (RandomId.New(), lastLife);
-        lastLife = life;
+        var life = RandomId.New();
+        List<string> replaces;
+        lock (gate)
+        {
+            replaces = [.. lives];
+            lives.Add(life);
+            if (lives.Count > LivesKept) lives.RemoveAt(0);
+        }
         return Role(["agent-runner"], ChildEnvironment.Runner(environment, order, token!, Endpoint, Connection(Endpoint), life, replaces));
     }
 
@@ -235,7 +246,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
                 if (process is not null) all.Add(process);
                 if (component.Name == TemporalName) StateFiles.WriteProcess(home.TemporalPid, process);
             }
-            StateFiles.WriteChildren(home.Children, all);
+            StateFiles.WriteChildren(home.Children, all, lives);
         }
     }
 

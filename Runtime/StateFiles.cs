@@ -17,7 +17,9 @@ sealed record NamedProcess(string Name, int Pid, long Start, string Boot)
 }
 
 /// <summary>What children.json holds.</summary>
-sealed record ChildrenDocument(IReadOnlyList<NamedProcess> Children);
+/// <param name="Children">The processes.</param>
+/// <param name="Lives">See <see cref="StateFiles.ReadLives"/>; null: a file of an earlier release.</param>
+sealed record ChildrenDocument(IReadOnlyList<NamedProcess> Children, IReadOnlyList<string>? Lives = null);
 
 /// <summary>
 /// The small files in which the daemon tells who it and its children are. They are worthless after a reboot, which the boot id
@@ -36,11 +38,17 @@ static class StateFiles
     public static NamedProcess? ReadProcess(string path) => Read(path, StateJson.Default.NamedProcess);
 
     /// <summary>Writes children.json.</summary>
-    public static void WriteChildren(string path, IReadOnlyList<NamedProcess> children) =>
-        PrivateFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(new ChildrenDocument(children), StateJson.Default.ChildrenDocument), lasting: false);
+    public static void WriteChildren(string path, IReadOnlyList<NamedProcess> children, IReadOnlyList<string> lives) =>
+        PrivateFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(new ChildrenDocument(children, lives), StateJson.Default.ChildrenDocument), lasting: false);
 
     /// <summary>Reads children.json; empty where it is not there or not ours.</summary>
     public static IReadOnlyList<NamedProcess> ReadChildren(string path) => Read(path, StateJson.Default.ChildrenDocument)?.Children ?? [];
+
+    /// <summary>
+    /// The latest lives of the agent-runner, the present one last. After a daemon that was killed, and once no process of it is
+    /// left, they are known to have ended: the next runner takes their place at once.
+    /// </summary>
+    public static IReadOnlyList<string> ReadLives(string path) => Read(path, StateJson.Default.ChildrenDocument)?.Lives ?? [];
 
     /// <summary>Removes a file; nothing where there is none.</summary>
     public static void Delete(string path)

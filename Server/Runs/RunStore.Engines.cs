@@ -102,6 +102,13 @@ sealed partial class RunStore
             "SELECT sum(CASE WHEN step < $3 THEN input_tokens + output_tokens ELSE 0 END), sum(CASE WHEN step < $3 OR slot > 0 THEN worked_ms ELSE 0 END) "
             + "FROM slots WHERE run = $1 AND turn = $2 AND step > $4",
             r => (r.IsDBNull(0) ? 0 : r.GetInt64(0), r.IsDBNull(1) ? 0 : r.GetInt64(1)), turn.Run, turn.Turn, first, turn.BaseStep);
+        if (first == turn.BaseStep)
+        {
+            // Resumed here: what this answer had cost before counts no more, and its CallModel will report it all the same.
+            (tokens, worked) = c.First(
+                "SELECT input_tokens + output_tokens, worked_ms FROM slots WHERE run = $1 AND turn = $2 AND step = $3 AND slot = 0",
+                r => (-r.GetInt64(0), -r.GetInt64(1)), turn.Run, turn.Turn, first);
+        }
         return new TurnInput
         {
             Run = turn.RunId,
@@ -111,7 +118,7 @@ sealed partial class RunStore
             EndQueue = TurnWorkflow.EndQueue(ServerId),
             HostQueue = TurnWorkflow.HostQueue(ServerId, spec.HostId),
             FirstStep = first,
-            StepsBefore = Math.Max(0, first - 1 - turn.BaseStep),
+            StepsBefore = first - 1 - turn.BaseStep,
             TokensBefore = tokens,
             WorkedMsBefore = worked,
             MaxSteps = spec.Limits?.MaxSteps ?? 0,

@@ -74,7 +74,7 @@ sealed partial class RunStore
         });
     }
 
-    /// <summary>The runner's registration: the claims of a life that it replaces fall at once.</summary>
+    /// <summary>The runner's registration: the claims of the lives that it replaces fall at once.</summary>
     public async Task Registered(RunnerHello hello)
     {
         await database.Write(t =>
@@ -83,24 +83,30 @@ sealed partial class RunStore
                 "INSERT INTO runners (life, host_id, queues, version, registered_at) VALUES ($1, $2, $3, $4, $5) "
                 + "ON CONFLICT (life) DO UPDATE SET queues = excluded.queues, registered_at = excluded.registered_at",
                 hello.Life, hello.HostId, string.Join('\n', QueuesOf(hello)), hello.Version, Now);
-            if (hello.Replaces.Length == 0) return;
-            t.Execute(
-                "INSERT INTO runners (life, host_id, queues, version, registered_at, replaced_by) VALUES ($1, $2, '', '', $3, $4) "
-                + "ON CONFLICT (life) DO UPDATE SET replaced_by = excluded.replaced_by",
-                hello.Replaces, hello.HostId, Now, hello.Life);
-            foreach (var (run, turn, workflow, activity) in Fall(t, hello.Replaces, "replaced"))
-            {
-                // The embedded engine takes back by itself whatever the life had, below; a Temporal is told task by task.
-                if (present is { Kind: not EngineIdentity.Embedded } engine && activity.Length > 0 && LastTurn(t.Connection, run) is { } row && row.Engine == engine.Id)
-                {
-                    Ask(t, row with { Turn = turn }, "fail", workflow, engine.Id, activity: activity);
-                }
-            }
-            t.AfterCommit(() => Runners.Gone(hello.Replaces));
+            foreach (var life in hello.Replaces) Replace(t, life, hello);
         });
-        if (hello.Replaces.Length == 0) return;
-        log.Info("A runner takes the place of one that ended", ("life", hello.Life), ("replaces", hello.Replaces));
-        if (WorkerGone is { } tell) await tell(hello.Replaces);
+        foreach (var life in hello.Replaces)
+        {
+            log.Info("A runner takes the place of one that ended", ("life", hello.Life), ("replaces", life));
+            if (WorkerGone is { } tell) await tell(life);
+        }
+    }
+
+    void Replace(Transaction t, string life, RunnerHello by)
+    {
+        t.Execute(
+            "INSERT INTO runners (life, host_id, queues, version, registered_at, replaced_by) VALUES ($1, $2, '', '', $3, $4) "
+            + "ON CONFLICT (life) DO UPDATE SET replaced_by = excluded.replaced_by",
+            life, by.HostId, Now, by.Life);
+        foreach (var (run, turn, workflow, activity) in Fall(t, life, "replaced"))
+        {
+            // The embedded engine takes back by itself whatever the life had; a Temporal is told task by task.
+            if (present is { Kind: not EngineIdentity.Embedded } engine && activity.Length > 0 && LastTurn(t.Connection, run) is { } row && row.Engine == engine.Id)
+            {
+                Ask(t, row with { Turn = turn }, "fail", workflow, engine.Id, activity: activity);
+            }
+        }
+        t.AfterCommit(() => Runners.Gone(life));
     }
 
     /// <summary>What a registered runner is told from now on.</summary>

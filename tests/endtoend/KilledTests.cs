@@ -81,6 +81,23 @@ public class KilledTests
         (await stack.Run("local")).Exits(0);
         Assert.Equal("Done.\n", (await stack.Run("runs", "watch", id)).Exits(0).Out);
         Assert.Equal([1, 2, 2], ollama.Calls.Select(call => call.Step));
+        // Known to have ended with its daemon: nobody waited for 15 s of its silence.
+        Assert.Contains("A runner takes the place of one that ended", stack.Logs());
+        Assert.DoesNotContain("A runner is away", stack.Logs());
+    }
+
+    [Fact]
+    public async Task A_hundred_and_twenty_steps_are_as_many_model_calls_over_kills_and_new_histories()
+    {
+        await using var ollama = await Ollama.Start(
+            [new OllamaAnswer { Step = 60, Text = "Held.", Hold = "sixty", Times = 1 }, .. Ollama.ToolsThenAnswer(120, "Done.")]);
+        await using var stack = await Stack.Start(ollama);
+        await using var running = stack.Begin("run", "--max-steps", "200", "Count").Input("");
+        await ollama.Held("sixty");
+        Running.Kill(await stack.Pid("agent-runner"), 9);
+        Running.Kill(await stack.Pid("stigmer-server"), 9);
+        Assert.EndsWith("Done.\n", (await running.End()).Exits(0).Out);
+        Assert.Equal([.. Enumerable.Range(1, 60), .. Enumerable.Range(60, 61)], ollama.Calls.Select(call => call.Step));
     }
 
     [Fact]

@@ -43,8 +43,10 @@ public sealed class RunnerOptionsTests : IDisposable
         Assert.NotEqual(first.Life, second.Life);
         Assert.Equal(first.HostId, second.HostId);
         environment["STIGMER_RUNNER_LIFE"] = "given";
-        environment["STIGMER_RUNNER_REPLACES"] = "before";
-        Assert.Equal(("given", "before"), (Read().Life, Read().Replaces));
+        Assert.Empty(Read().Replaces);
+        environment["STIGMER_RUNNER_REPLACES"] = "before earlier";
+        Assert.Equal("given", Read().Life);
+        Assert.Equal(["before", "earlier"], Read().Replaces);
     }
 
     public void Dispose() => Directory.Delete(folder, recursive: true);

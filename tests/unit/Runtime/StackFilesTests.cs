@@ -79,8 +79,11 @@ public sealed class StackFilesTests : IDisposable
         var named = new NamedProcess("temporal", 7, 4711, "boot");
         StateFiles.WriteProcess(Home().TemporalPid, named);
         Assert.Equal(named, StateFiles.ReadProcess(Home().TemporalPid));
-        StateFiles.WriteChildren(Home().Children, [named]);
+        StateFiles.WriteChildren(Home().Children, [named], ["life"]);
         Assert.Equal([named], StateFiles.ReadChildren(Home().Children));
+        Assert.Equal(["life"], StateFiles.ReadLives(Home().Children));
+        File.WriteAllText(Home().Children, """{"children":[]}""");
+        Assert.Empty(StateFiles.ReadLives(Home().Children));
     }
 
     [Fact]
@@ -135,12 +138,14 @@ public sealed class StackFilesTests : IDisposable
 
         var order = new StartOrder { Settings = settings, Keys = new LlmKeys(Anthropic: new Secret("k")), TimeoutMs = 1 };
         var address = new HostPort("localhost", 4711);
-        var runner = ChildEnvironment.Runner(clean, order, "token", address, new TemporalConnection(address, "default"), "life", null);
+        var runner = ChildEnvironment.Runner(clean, order, "token", address, new TemporalConnection(address, "default"), "life", ["gone", "before"]);
         Assert.Equal("localhost:4711", runner["TEMPORAL_SERVICE_ADDRESS"]);
         Assert.Equal("localhost:4711", runner["STIGMER_SERVER"]);
         Assert.Equal("local", runner["MODE"]);
         Assert.Equal("k", runner["ANTHROPIC_API_KEY"]);
         Assert.Equal("life", runner["STIGMER_RUNNER_LIFE"]);
-        Assert.DoesNotContain("STIGMER_RUNNER_REPLACES", runner.Keys);
+        Assert.Equal("gone before", runner["STIGMER_RUNNER_REPLACES"]);
+        var first = ChildEnvironment.Runner(clean, order, "token", address, new TemporalConnection(address, "default"), "life", []);
+        Assert.DoesNotContain("STIGMER_RUNNER_REPLACES", first.Keys);
     }
 }

@@ -94,7 +94,7 @@ public class ClaimProperties
                     break;
                 case Act.Die:
                     if (!dead.Add(runner)) break;
-                    await store.Runs.Registered(new RunnerHello { Life = $"successor of {runner}", HostId = "host", Replaces = runner });
+                    await store.Runs.Registered(new RunnerHello { Life = $"successor of {runner}", HostId = "host", Replaces = { runner } });
                     if (holder == runner) (holder, begun) = (null, true);
                     break;
                 case Act.KillServer:

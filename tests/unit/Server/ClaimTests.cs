@@ -136,7 +136,7 @@ public class ClaimTests
         var run = await store.Start();
         await store.Claim(run, "A", 1);
         await store.EmptyOutbox();
-        await store.Runs.Registered(new RunnerHello { Life = "B", HostId = "host", Replaces = "A" });
+        await store.Runs.Registered(new RunnerHello { Life = "B", HostId = "host", Replaces = { "A" } });
         Assert.True((await store.Claim(run, "B", 1)).Yours.BegunBefore);
         Assert.Equal(["A"], gone);
         Assert.Empty(await store.Outbox());
@@ -146,14 +146,25 @@ public class ClaimTests
     }
 
     [Fact]
+    public async Task A_successor_takes_the_place_of_those_too_whose_successor_ended_before_it_had_registered()
+    {
+        await using var store = await Store.Open();
+        var run = await store.Start();
+        await store.Claim(run, "A", 1);
+        await store.Runs.Registered(new RunnerHello { Life = "C", HostId = "host", Replaces = { "A", "B" } });
+        Assert.NotNull((await store.Claim(run, "B", 1)).Refused);
+        Assert.True((await store.Claim(run, "C", 1)).Yours.BegunBefore);
+    }
+
+    [Fact]
     public async Task On_a_Temporal_the_activities_of_a_runner_that_ended_are_failed_one_by_one()
     {
         await using var store = await Store.Open();
         var run = await store.Start();
         await store.Claim(run, "A", 1);
         await store.EmptyOutbox();
-        await store.Runs.Registered(new RunnerHello { Life = "B", HostId = "host", Replaces = "A" });
-        await store.Runs.Registered(new RunnerHello { Life = "B", HostId = "host", Replaces = "A" });
+        await store.Runs.Registered(new RunnerHello { Life = "B", HostId = "host", Replaces = { "A" } });
+        await store.Runs.Registered(new RunnerHello { Life = "B", HostId = "host", Replaces = { "A" } });
         Assert.Equal([$"fail {run}/1/1"], await store.Outbox());
     }
 
