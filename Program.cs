@@ -170,6 +170,6 @@ sealed record ErrorDocument([property: JsonIgnore(Condition = JsonIgnoreConditio
 /// <summary>The three parts of a failure.</summary>
 sealed record ErrorParts(string What, string? Why, string? Remedy);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, GenerationMode = JsonSourceGenerationMode.Serialization)]
 [JsonSerializable(typeof(ErrorDocument))]
 sealed partial class ErrorJson : JsonSerializerContext;

@@ -94,7 +94,7 @@ function Invoke-Tests {
     $failed = 0
     foreach ($program in 'unit\bin\Debug\net10.0\Stigmer.Tests.exe', 'endtoend\bin\Debug\net10.0\Stigmer.EndToEnd.exe') {
         Say "Running $program..."
-        $output = & (Join-Path $root "tests\$program") --no-ansi --no-progress 2>&1 | Out-String
+        $output = & (Join-Path $root "tests\$program") --no-ansi --progress off 2>&1 | Out-String
         $status = $LASTEXITCODE
         $p = if ($output -match '(?m)^\s*succeeded:\s*(\d+)') { [int] $Matches[1] } else { 0 }
         $f = if ($output -match '(?m)^\s*failed:\s*(\d+)') { [int] $Matches[1] } else { 0 }

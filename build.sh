@@ -190,8 +190,8 @@ run_all_tests() {
     for project in unit standins endtoend; do
         quietly "$dotnet" build "$config/$project" --nologo -v quiet
     done
-    run_tests "the unit tests" "$config/unit/bin/Debug/net10.0/Stigmer.Tests" --no-ansi --no-progress
-    STIGMER_EXE="$exe" run_tests "the end-to-end tests" "$config/endtoend/bin/Debug/net10.0/Stigmer.EndToEnd" --no-ansi --no-progress
+    run_tests "the unit tests" "$config/unit/bin/Debug/net10.0/Stigmer.Tests" --no-ansi --progress off
+    STIGMER_EXE="$exe" run_tests "the end-to-end tests" "$config/endtoend/bin/Debug/net10.0/Stigmer.EndToEnd" --no-ansi --progress off
     printf '%s passed, %s failed\n' "$passed" "$failed"
     [ "$failed" = 0 ]
 }

@@ -36,7 +36,7 @@ static class ConfigShow
 /// <param name="Values">In the order of the schema; a value is null where there is none.</param>
 sealed record ConfigDocument(IReadOnlyList<ResolvedValue> Values);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, GenerationMode = JsonSourceGenerationMode.Serialization)]
 [JsonSerializable(typeof(ConfigDocument))]
 [JsonSerializable(typeof(ConfigCheckDocument))]
 [JsonSerializable(typeof(ConfigPathDocument))]

@@ -91,6 +91,6 @@ static class LocalLogs
 /// <summary>A line of <c>logs --json</c>.</summary>
 sealed record LogDocument(DateTime? Time, string? Level, string Component, string Message);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, GenerationMode = JsonSourceGenerationMode.Serialization)]
 [JsonSerializable(typeof(LogDocument))]
 sealed partial class LogJson : JsonSerializerContext;

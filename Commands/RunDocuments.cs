@@ -123,7 +123,7 @@ sealed record RetryEvent(string Type, int Step, string Why);
 
 sealed record DoneEvent(string Type, string Status, string Output, int Steps, UsageDocument Usage, ErrorParts? Error, string? Limit);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, GenerationMode = JsonSourceGenerationMode.Serialization)]
 [JsonSerializable(typeof(RunsDocument))]
 [JsonSerializable(typeof(RunDocument))]
 [JsonSerializable(typeof(RunDetails))]

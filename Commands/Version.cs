@@ -50,6 +50,6 @@ static class Version
 /// <param name="Target">The platform: linux-x64.</param>
 sealed record VersionDocument(string Version, string? Commit, string? Date, string Target);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, GenerationMode = JsonSourceGenerationMode.Serialization)]
 [JsonSerializable(typeof(VersionDocument))]
 sealed partial class VersionJson : JsonSerializerContext;
