@@ -1,4 +1,3 @@
-using Grpc.Net.Client;
 using Stigmer.Agents.Activities;
 using Stigmer.Agents.Llm;
 using Stigmer.Agents.Tools;
@@ -98,7 +97,7 @@ static class RunnerRole
             Queues = { queues?.All ?? [] },
             Replaces = { options.Replaces },
             WorkingOn = { slots.Turns },
-            Version = typeof(RunnerRole).Assembly.GetName().Version!.ToString(3),
+            Version = Build.Version,
             Concurrency = options.Concurrency,
         };
     }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 
 namespace Stigmer.Commands;
@@ -8,27 +9,9 @@ namespace Stigmer.Commands;
 /// <summary>The JSON of <c>run</c> and <c>runs</c>: names and fields are a contract with scripts.</summary>
 static class RunDocuments
 {
-    /// <summary>completed, timed_out, …: a status as scripts and tables know it.</summary>
-    public static string Name(RunStatus status) => status switch
-    {
-        RunStatus.Queued => "queued",
-        RunStatus.Running => "running",
-        RunStatus.Waiting => "waiting",
-        RunStatus.Completed => "completed",
-        RunStatus.Failed => "failed",
-        RunStatus.Cancelled => "cancelled",
-        RunStatus.TimedOut => "timed_out",
-        RunStatus.LimitReached => "limit_reached",
-        _ => "unknown",
-    };
-
-    /// <summary>The run is over (until somebody resumes it).</summary>
-    public static bool HasEnded(RunStatus status) =>
-        status is RunStatus.Completed or RunStatus.Failed or RunStatus.Cancelled or RunStatus.TimedOut or RunStatus.LimitReached;
-
     /// <summary>A run in <c>runs list</c>.</summary>
     public static RunDocument Of(Run run) => new(
-        run.Id, run.Agent, Name(run.Status), run.Prompt, Time(run.StartedAt), Time(run.EndedAt), run.Steps, UsageOf(run.Usage), OrNull(run.Engine));
+        run.Id, run.Agent, run.Status.Name(), run.Prompt, Time(run.StartedAt), Time(run.EndedAt), run.Steps, UsageOf(run.Usage), OrNull(run.Engine));
 
     /// <summary><c>runs get</c>.</summary>
     public static RunDetails Of(Run run, IReadOnlyList<TranscriptEntry> transcript)
@@ -54,7 +37,7 @@ static class RunDocuments
             }
         }
         return new RunDetails(
-            run.Id, run.Agent, Name(run.Status), run.Prompt, Time(run.StartedAt), Time(run.EndedAt), run.Steps, UsageOf(run.Usage), OrNull(run.Engine),
+            run.Id, run.Agent, run.Status.Name(), run.Prompt, Time(run.StartedAt), Time(run.EndedAt), run.Steps, UsageOf(run.Usage), OrNull(run.Engine),
             steps, OrNull(run.WaitingFor), ErrorOf(run), OrNull(run.Limit), OrNull(run.Output));
     }
 

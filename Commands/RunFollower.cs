@@ -1,5 +1,6 @@
 using System.Text;
 using Grpc.Core;
+using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 
 namespace Stigmer.Commands;
@@ -177,7 +178,7 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
         // Text that comes is not waited for, whatever else is away.
         if (run.WaitingFor == waitingFor || shown.Length > 0) return;
         waitingFor = run.WaitingFor;
-        if (waitingFor.Length > 0 && !RunDocuments.HasEnded(run.Status)) output.Waiting(waitingFor);
+        if (waitingFor.Length > 0 && !run.Status.HasEnded()) output.Waiting(waitingFor);
     }
 
     void Begin((int Turn, int Step) step)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 
 namespace Stigmer.Commands;
@@ -64,7 +65,7 @@ sealed class JsonRunOutput(Terminal terminal) : RunOutput
     public override int End(Run run)
     {
         terminal.Document(
-            new DoneEvent("done", RunDocuments.Name(run.Status), run.Output, run.Steps, RunDocuments.UsageOf(run.Usage), RunDocuments.ErrorOf(run), RunDocuments.OrNull(run.Limit)),
+            new DoneEvent("done", run.Status.Name(), run.Output, run.Steps, RunDocuments.UsageOf(run.Usage), RunDocuments.ErrorOf(run), RunDocuments.OrNull(run.Limit)),
             RunJson.Default.DoneEvent);
         return run.Status == RunStatus.Completed ? ExitCode.Done : ExitCode.Failed;
     }

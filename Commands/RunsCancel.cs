@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Stigmer.Config;
+using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 
 namespace Stigmer.Commands;
@@ -28,7 +29,7 @@ static class RunsCancel
         var request = new CancelRunRequest { Run = id, Key = RandomId.New() };
         var run = (await link.Call((client, options) => client.CancelRunAsync(request, options).ResponseAsync, cancel)).Run;
         if (terminal.Json) terminal.Document(RunDocuments.Of(run), RunJson.Default.RunDocument);
-        else terminal.Ok($"Run {run.Id} is {RunDocuments.Name(run.Status)}");
+        else terminal.Ok($"Run {run.Id} is {run.Status.Name()}");
         return ExitCode.Done;
     }
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 
 namespace Stigmer.Commands;
@@ -13,7 +14,7 @@ static class RunsList
     public static Command Create()
     {
         var agent = new Option<string>("--agent", "-a") { Description = "Only this agent's", HelpName = "AGENT" };
-        var status = new Option<string>("--status") { Description = $"Only those that are {string.Join(", ", Statuses.Select(RunDocuments.Name))}", HelpName = "STATUS" };
+        var status = new Option<string>("--status") { Description = $"Only those that are {string.Join(", ", Statuses.Select(RunStatuses.Name))}", HelpName = "STATUS" };
         var limit = new Option<int?>("-n") { Description = "How many, newest first (default: 20)", HelpName = "N" };
         var command = new Command("list", "List runs, newest first") { agent, status, limit };
         command.SetAction(async (parsed, cancel) =>
@@ -48,7 +49,7 @@ static class RunsList
             var id = run.Id.Length > width ? run.Id[..width] : run.Id;
             var started = run.StartedAt == 0 ? "" : DateTimeOffset.FromUnixTimeMilliseconds(run.StartedAt).ToLocalTime().ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture);
             var prompt = run.Prompt.ReplaceLineEndings(" ");
-            terminal.Line($"{id.PadRight(width)}  {RunDocuments.Name(run.Status),-13}  {started,-16}  {run.Steps,5}  {(prompt.Length > 60 ? prompt[..60] + "..." : prompt)}");
+            terminal.Line($"{id.PadRight(width)}  {run.Status.Name(),-13}  {started,-16}  {run.Steps,5}  {(prompt.Length > 60 ? prompt[..60] + "..." : prompt)}");
         }
         return ExitCode.Done;
     }
@@ -56,10 +57,10 @@ static class RunsList
     static RunStatus Status(string? name)
     {
         if (name is null) return RunStatus.Unspecified;
-        var status = Array.Find(Statuses, s => RunDocuments.Name(s) == name);
+        var status = Array.Find(Statuses, s => s.Name() == name);
         return status != RunStatus.Unspecified
             ? status
-            : throw new Failure($"There is no status \"{name}\"", null, $"One of: {string.Join(", ", Statuses.Select(RunDocuments.Name))}", ExitCode.Usage);
+            : throw new Failure($"There is no status \"{name}\"", null, $"One of: {string.Join(", ", Statuses.Select(RunStatuses.Name))}", ExitCode.Usage);
     }
 
     static int Limit(int? limit) => limit is null or > 0 ? limit ?? 20 : throw new Failure("-n is at least 1", null, null, ExitCode.Usage);

@@ -23,6 +23,9 @@ sealed class ServerLink(Func<CancellationToken, Task<ServerAddress>> locate, Tim
     static readonly TimeSpan WaitForStack = TimeSpan.FromSeconds(10), WaitForServer = TimeSpan.FromSeconds(60);
     static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1), FirstPause = TimeSpan.FromMilliseconds(50);
 
+    // Every call but a watch is answered from the record at once.
+    static readonly TimeSpan PerCall = TimeSpan.FromSeconds(30);
+
     ServerAddress? connected;
     GrpcChannel? channel;
 
@@ -54,7 +57,7 @@ sealed class ServerLink(Func<CancellationToken, Task<ServerAddress>> locate, Tim
             try
             {
                 var client = await Connect(cancel);
-                return await call(client, new CallOptions(deadline: time.GetUtcNow().UtcDateTime.AddSeconds(30), cancellationToken: cancel));
+                return await call(client, CallTime.Within(PerCall, cancel));
             }
             catch (RpcException e) when (e.StatusCode == StatusCode.Cancelled && cancel.IsCancellationRequested)
             {

@@ -51,7 +51,7 @@ static class StatusChecks
             using var channel = Channels.ToTemporal(Connection(temporal, address, document));
             var service = new WorkflowService.WorkflowServiceClient(channel);
             var request = new CountWorkflowExecutionsRequest { Namespace = temporal.Namespace, Query = $"WorkflowType = '{TurnWorkflow.Type}' AND ExecutionStatus = 'Running'" };
-            var answer = await service.CountWorkflowExecutionsAsync(request, deadline: DateTime.UtcNow + Patience, cancellationToken: cancel);
+            var answer = await service.CountWorkflowExecutionsAsync(request, CallTime.Within(Patience, cancel));
             return temporal with { Reachable = true, RunningWorkflows = (int)answer.Count };
         }
         catch (RpcException e) when (!cancel.IsCancellationRequested)

@@ -114,11 +114,13 @@ static class Channels
         return options;
     }
 
+    /// <summary>A certificate read from PEM, as TLS can use it: Windows' cannot use a key that lives in memory only.</summary>
+    public static X509Certificate2 Usable(X509Certificate2 certificate) => OperatingSystem.IsWindows()
+        ? X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), null) : certificate;
+
     static SslStreamCertificateContext ClientCertificate(string certificate, string key)
     {
-        var leaf = X509Certificate2.CreateFromPem(certificate, key);
-        // Windows' TLS cannot use a key that lives in memory only.
-        if (OperatingSystem.IsWindows()) leaf = X509CertificateLoader.LoadPkcs12(leaf.Export(X509ContentType.Pkcs12), null);
+        var leaf = Usable(X509Certificate2.CreateFromPem(certificate, key));
         var chain = new X509Certificate2Collection();
         chain.ImportFromPem(certificate);
         return SslStreamCertificateContext.Create(leaf, chain, offline: true);

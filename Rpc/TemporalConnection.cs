@@ -9,6 +9,9 @@ namespace Stigmer.Rpc;
 /// <param name="Tls">Null: plaintext.</param>
 sealed record TemporalConnection(HostPort Address, string Namespace, string? ApiKey = null, TemporalTls? Tls = null)
 {
+    /// <summary>The service's full name. Not from its descriptor, which would have every message's description parsed at a start.</summary>
+    public const string Service = "temporal.api.workflowservice.v1.WorkflowService";
+
     // The names are those of Temporal's own clients, but for the address, whose official name is TEMPORAL_ADDRESS.
     const string AddressName = "TEMPORAL_SERVICE_ADDRESS";
     const string NamespaceName = "TEMPORAL_NAMESPACE";

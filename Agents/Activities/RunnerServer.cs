@@ -2,6 +2,7 @@ using Grpc.Core;
 using Grpc.Net.Client;
 using Stigmer.Agents.Loop;
 using Stigmer.Agents.Worker;
+using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 
 namespace Stigmer.Agents.Activities;
@@ -64,8 +65,7 @@ sealed class RunnerServer(GrpcChannel channel, string life, Log log, TimeProvide
     {
         try
         {
-            var options = new CallOptions(deadline: time.GetUtcNow().UtcDateTime + callDeadline, cancellationToken: cancel);
-            await Calls.MissingAsync(new MissingRequest { WorkflowId = workflowId }, options);
+            await Calls.MissingAsync(new MissingRequest { WorkflowId = workflowId }, CallTime.Within(callDeadline, cancel));
         }
         catch (RpcException e)
         {
@@ -94,8 +94,7 @@ sealed class RunnerServer(GrpcChannel channel, string life, Log log, TimeProvide
         {
             try
             {
-                var until = deadline is { } limit ? time.GetUtcNow().UtcDateTime + limit : (DateTime?)null;
-                return await call(new CallOptions(deadline: until, cancellationToken: cancel));
+                return await call(deadline is { } limit ? CallTime.Within(limit, cancel) : new CallOptions(cancellationToken: cancel));
             }
             catch (RpcException) when (cancel.IsCancellationRequested)
             {

@@ -1,5 +1,6 @@
 using Grpc.Core;
 using Grpc.Net.Client;
+using Stigmer.Rpc;
 using Stigmer.Rpc.Temporal;
 
 namespace Stigmer.Agents.Worker;
@@ -29,10 +30,10 @@ sealed class Engine(GrpcChannel channel, string name, string identity, Action<st
     public void Missing(string workflowId) => missing(workflowId);
 
     /// <summary>What a poll is called with.</summary>
-    public CallOptions PollOptions(CancellationToken cancel) => new(deadline: time.GetUtcNow().UtcDateTime + pollDeadline, cancellationToken: cancel);
+    public CallOptions PollOptions(CancellationToken cancel) => CallTime.Within(pollDeadline, cancel);
 
     /// <summary>What any other call is called with.</summary>
-    public CallOptions Options(CancellationToken cancel) => new(deadline: time.GetUtcNow().UtcDateTime + callDeadline, cancellationToken: cancel);
+    public CallOptions Options(CancellationToken cancel) => CallTime.Within(callDeadline, cancel);
 
     /// <summary>
     /// Waits until the namespace can be used: a dev server takes calls a moment before that. Fails with <see cref="Failure"/>

@@ -29,10 +29,10 @@ static class TemporalReadiness
         {
             try
             {
-                if (await IsServing(health, time, cancel))
+                if (await IsServing(health, cancel))
                 {
-                    await service.DescribeNamespaceAsync(new DescribeNamespaceRequest { Namespace = connection.Namespace }, Options(time, cancel));
-                    return (await service.GetSystemInfoAsync(new GetSystemInfoRequest(), Options(time, cancel))).ServerVersion;
+                    await service.DescribeNamespaceAsync(new DescribeNamespaceRequest { Namespace = connection.Namespace }, Options(cancel));
+                    return (await service.GetSystemInfoAsync(new GetSystemInfoRequest(), Options(cancel))).ServerVersion;
                 }
                 notYet?.Invoke("it answers, and does not serve yet");
             }
@@ -54,11 +54,11 @@ static class TemporalReadiness
         }
     }
 
-    static async Task<bool> IsServing(Health.HealthClient health, TimeProvider time, CancellationToken cancel)
+    static async Task<bool> IsServing(Health.HealthClient health, CancellationToken cancel)
     {
         try
         {
-            var answer = await health.CheckAsync(new HealthCheckRequest { Service = WorkflowService.Descriptor.FullName }, Options(time, cancel));
+            var answer = await health.CheckAsync(new HealthCheckRequest { Service = TemporalConnection.Service }, Options(cancel));
             return answer.Status == HealthCheckResponse.Types.ServingStatus.Serving;
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.Unimplemented)
@@ -94,5 +94,5 @@ static class TemporalReadiness
         _ => new($"Temporal at {connection.Address} cannot be used", $"{e.StatusCode}: {e.Status.Detail}", "Check that the address is a Temporal's gRPC port", inner: e),
     };
 
-    static CallOptions Options(TimeProvider time, CancellationToken cancel) => new(deadline: time.GetUtcNow().UtcDateTime + PerQuestion, cancellationToken: cancel);
+    static CallOptions Options(CancellationToken cancel) => CallTime.Within(PerQuestion, cancel);
 }

@@ -5,7 +5,6 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Stigmer.Rpc;
@@ -67,7 +66,7 @@ sealed class ApiServer : IAsyncDisposable
         builder.Services.AddSingleton(new RunnerApi(store, missing, log, stopping));
         builder.Services.AddSingleton<IServiceMethodProvider<RunnerApi>>(RunnerApi.Methods(faults));
         List<string> services = ["", "stigmer.v1.RunService", "stigmer.v1.RunnerService"];
-        if (engine is not null) services.Add("temporal.api.workflowservice.v1.WorkflowService");
+        if (engine is not null) services.Add(TemporalConnection.Service);
         builder.Services.AddSingleton(new HealthApi(services, stopping));
         builder.Services.AddSingleton<IServiceMethodProvider<HealthApi>>(HealthApi.Methods(faults));
         if (engine is not null) builder.Services.AddEngine(engine);
@@ -106,7 +105,7 @@ sealed class ApiServer : IAsyncDisposable
         if (options.TlsCert is null || options.TlsKey is null) return null;
         try
         {
-            return X509Certificate2.CreateFromPemFile(options.TlsCert, options.TlsKey);
+            return Channels.Usable(X509Certificate2.CreateFromPemFile(options.TlsCert, options.TlsKey));
         }
         catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
         {

@@ -1,11 +1,9 @@
 using Google.Protobuf;
-using Grpc.AspNetCore.Server;
 using Grpc.Core;
-using Microsoft.AspNetCore.Http;
 using Microsoft.Data.Sqlite;
+using Stigmer.Rpc;
 using Stigmer.Rpc.Temporal;
 using Stigmer.Server.Api;
-using Stigmer.Server.Storage;
 
 namespace Stigmer.Server.Engine;
 
@@ -13,34 +11,34 @@ namespace Stigmer.Server.Engine;
 sealed class EngineService(EmbeddedEngine engine)
 {
     /// <summary>What it answers. See <see cref="ServiceMethods{TService}"/> for why this is written out.</summary>
-    public static ServiceMethods<EngineService> Methods(Faults? faults) => new("temporal.api.workflowservice.v1.WorkflowService", faults, m =>
+    public static ServiceMethods<EngineService> Methods(Faults? faults) => new(TemporalConnection.Service, faults, m =>
     {
-        m.Unary<GetSystemInfoRequest, GetSystemInfoResponse>("GetSystemInfo", (service, request, context) => service.GetSystemInfo(request, context));
-        m.Unary<DescribeNamespaceRequest, DescribeNamespaceResponse>("DescribeNamespace", (service, request, context) => service.DescribeNamespace(request, context));
-        m.Unary<StartWorkflowExecutionRequest, StartWorkflowExecutionResponse>("StartWorkflowExecution", (service, request, context) => service.StartWorkflowExecution(request, context));
-        m.Unary<SignalWorkflowExecutionRequest, SignalWorkflowExecutionResponse>("SignalWorkflowExecution", (service, request, context) => service.SignalWorkflowExecution(request, context));
-        m.Unary<RequestCancelWorkflowExecutionRequest, RequestCancelWorkflowExecutionResponse>("RequestCancelWorkflowExecution", (service, request, context) => service.RequestCancelWorkflowExecution(request, context));
-        m.Unary<TerminateWorkflowExecutionRequest, TerminateWorkflowExecutionResponse>("TerminateWorkflowExecution", (service, request, context) => service.TerminateWorkflowExecution(request, context));
-        m.Unary<DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse>("DescribeWorkflowExecution", (service, request, context) => service.DescribeWorkflowExecution(request, context));
+        m.Unary<GetSystemInfoRequest, GetSystemInfoResponse>("GetSystemInfo", (_, _, _) => GetSystemInfo());
+        m.Unary<DescribeNamespaceRequest, DescribeNamespaceResponse>("DescribeNamespace", (service, request, _) => service.DescribeNamespace(request));
+        m.Unary<StartWorkflowExecutionRequest, StartWorkflowExecutionResponse>("StartWorkflowExecution", (service, request, _) => service.StartWorkflowExecution(request));
+        m.Unary<SignalWorkflowExecutionRequest, SignalWorkflowExecutionResponse>("SignalWorkflowExecution", (service, request, _) => service.SignalWorkflowExecution(request));
+        m.Unary<RequestCancelWorkflowExecutionRequest, RequestCancelWorkflowExecutionResponse>("RequestCancelWorkflowExecution", (service, request, _) => service.RequestCancelWorkflowExecution(request));
+        m.Unary<TerminateWorkflowExecutionRequest, TerminateWorkflowExecutionResponse>("TerminateWorkflowExecution", (service, request, _) => service.TerminateWorkflowExecution(request));
+        m.Unary<DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse>("DescribeWorkflowExecution", (service, request, _) => service.DescribeWorkflowExecution(request));
         m.Unary<GetWorkflowExecutionHistoryRequest, GetWorkflowExecutionHistoryResponse>("GetWorkflowExecutionHistory", (service, request, context) => service.GetWorkflowExecutionHistory(request, context));
-        m.Unary<ListWorkflowExecutionsRequest, ListWorkflowExecutionsResponse>("ListWorkflowExecutions", (service, request, context) => service.ListWorkflowExecutions(request, context));
-        m.Unary<CountWorkflowExecutionsRequest, CountWorkflowExecutionsResponse>("CountWorkflowExecutions", (service, request, context) => service.CountWorkflowExecutions(request, context));
-        m.Unary<DescribeTaskQueueRequest, DescribeTaskQueueResponse>("DescribeTaskQueue", (service, request, context) => service.DescribeTaskQueue(request, context));
+        m.Unary<ListWorkflowExecutionsRequest, ListWorkflowExecutionsResponse>("ListWorkflowExecutions", (service, request, _) => service.ListWorkflowExecutions(request));
+        m.Unary<CountWorkflowExecutionsRequest, CountWorkflowExecutionsResponse>("CountWorkflowExecutions", (service, request, _) => service.CountWorkflowExecutions(request));
+        m.Unary<DescribeTaskQueueRequest, DescribeTaskQueueResponse>("DescribeTaskQueue", (service, request, _) => service.DescribeTaskQueue(request));
         m.Unary<PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse>("PollWorkflowTaskQueue", (service, request, context) => service.PollWorkflowTaskQueue(request, context));
         m.Unary<PollActivityTaskQueueRequest, PollActivityTaskQueueResponse>("PollActivityTaskQueue", (service, request, context) => service.PollActivityTaskQueue(request, context));
-        m.Unary<RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskCompletedResponse>("RespondWorkflowTaskCompleted", (service, request, context) => service.RespondWorkflowTaskCompleted(request, context));
-        m.Unary<RespondWorkflowTaskFailedRequest, RespondWorkflowTaskFailedResponse>("RespondWorkflowTaskFailed", (service, request, context) => service.RespondWorkflowTaskFailed(request, context));
-        m.Unary<RespondQueryTaskCompletedRequest, RespondQueryTaskCompletedResponse>("RespondQueryTaskCompleted", (service, request, context) => service.RespondQueryTaskCompleted(request, context));
-        m.Unary<RecordActivityTaskHeartbeatRequest, RecordActivityTaskHeartbeatResponse>("RecordActivityTaskHeartbeat", (service, request, context) => service.RecordActivityTaskHeartbeat(request, context));
-        m.Unary<RespondActivityTaskCompletedRequest, RespondActivityTaskCompletedResponse>("RespondActivityTaskCompleted", (service, request, context) => service.RespondActivityTaskCompleted(request, context));
-        m.Unary<RespondActivityTaskCompletedByIdRequest, RespondActivityTaskCompletedByIdResponse>("RespondActivityTaskCompletedById", (service, request, context) => service.RespondActivityTaskCompletedById(request, context));
-        m.Unary<RespondActivityTaskFailedRequest, RespondActivityTaskFailedResponse>("RespondActivityTaskFailed", (service, request, context) => service.RespondActivityTaskFailed(request, context));
-        m.Unary<RespondActivityTaskFailedByIdRequest, RespondActivityTaskFailedByIdResponse>("RespondActivityTaskFailedById", (service, request, context) => service.RespondActivityTaskFailedById(request, context));
-        m.Unary<RespondActivityTaskCanceledRequest, RespondActivityTaskCanceledResponse>("RespondActivityTaskCanceled", (service, request, context) => service.RespondActivityTaskCanceled(request, context));
-        m.Unary<RespondActivityTaskCanceledByIdRequest, RespondActivityTaskCanceledByIdResponse>("RespondActivityTaskCanceledById", (service, request, context) => service.RespondActivityTaskCanceledById(request, context));
+        m.Unary<RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskCompletedResponse>("RespondWorkflowTaskCompleted", (service, request, _) => service.RespondWorkflowTaskCompleted(request));
+        m.Unary<RespondWorkflowTaskFailedRequest, RespondWorkflowTaskFailedResponse>("RespondWorkflowTaskFailed", (service, request, _) => service.RespondWorkflowTaskFailed(request));
+        m.Unary<RespondQueryTaskCompletedRequest, RespondQueryTaskCompletedResponse>("RespondQueryTaskCompleted", (_, _, _) => throw Errors.NoTask("Query task"));
+        m.Unary<RecordActivityTaskHeartbeatRequest, RecordActivityTaskHeartbeatResponse>("RecordActivityTaskHeartbeat", (service, request, _) => service.RecordActivityTaskHeartbeat(request));
+        m.Unary<RespondActivityTaskCompletedRequest, RespondActivityTaskCompletedResponse>("RespondActivityTaskCompleted", (service, request, _) => service.RespondActivityTaskCompleted(request));
+        m.Unary<RespondActivityTaskCompletedByIdRequest, RespondActivityTaskCompletedByIdResponse>("RespondActivityTaskCompletedById", (service, request, _) => service.RespondActivityTaskCompletedById(request));
+        m.Unary<RespondActivityTaskFailedRequest, RespondActivityTaskFailedResponse>("RespondActivityTaskFailed", (service, request, _) => service.RespondActivityTaskFailed(request));
+        m.Unary<RespondActivityTaskFailedByIdRequest, RespondActivityTaskFailedByIdResponse>("RespondActivityTaskFailedById", (service, request, _) => service.RespondActivityTaskFailedById(request));
+        m.Unary<RespondActivityTaskCanceledRequest, RespondActivityTaskCanceledResponse>("RespondActivityTaskCanceled", (service, request, _) => service.RespondActivityTaskCanceled(request));
+        m.Unary<RespondActivityTaskCanceledByIdRequest, RespondActivityTaskCanceledByIdResponse>("RespondActivityTaskCanceledById", (service, request, _) => service.RespondActivityTaskCanceledById(request));
     });
 
-    Task<GetSystemInfoResponse> GetSystemInfo(GetSystemInfoRequest request, ServerCallContext context) => Task.FromResult(new GetSystemInfoResponse
+    static Task<GetSystemInfoResponse> GetSystemInfo() => Task.FromResult(new GetSystemInfoResponse
     {
         ServerVersion = $"stigmer-{Build.Version}",
         Capabilities = new()
@@ -49,7 +47,7 @@ sealed class EngineService(EmbeddedEngine engine)
         },
     });
 
-    Task<DescribeNamespaceResponse> DescribeNamespace(DescribeNamespaceRequest request, ServerCallContext context)
+    Task<DescribeNamespaceResponse> DescribeNamespace(DescribeNamespaceRequest request)
     {
         if (request.Id.Length == 0) Check(request.Namespace);
         else if (request.Id != engine.NamespaceId) throw Errors.NoNamespace(request.Id);
@@ -63,20 +61,19 @@ sealed class EngineService(EmbeddedEngine engine)
         });
     }
 
-    Task<StartWorkflowExecutionResponse> StartWorkflowExecution(StartWorkflowExecutionRequest request, ServerCallContext context) =>
+    Task<StartWorkflowExecutionResponse> StartWorkflowExecution(StartWorkflowExecutionRequest request) =>
         Step(request.Namespace, step => ClientCalls.Start(step, request));
 
-    Task<SignalWorkflowExecutionResponse> SignalWorkflowExecution(SignalWorkflowExecutionRequest request, ServerCallContext context) =>
+    Task<SignalWorkflowExecutionResponse> SignalWorkflowExecution(SignalWorkflowExecutionRequest request) =>
         Step(request.Namespace, step => ClientCalls.Signal(step, request));
 
-    Task<RequestCancelWorkflowExecutionResponse> RequestCancelWorkflowExecution(
-        RequestCancelWorkflowExecutionRequest request, ServerCallContext context) =>
+    Task<RequestCancelWorkflowExecutionResponse> RequestCancelWorkflowExecution(RequestCancelWorkflowExecutionRequest request) =>
         Step(request.Namespace, step => ClientCalls.RequestCancel(step, request));
 
-    Task<TerminateWorkflowExecutionResponse> TerminateWorkflowExecution(TerminateWorkflowExecutionRequest request, ServerCallContext context) =>
+    Task<TerminateWorkflowExecutionResponse> TerminateWorkflowExecution(TerminateWorkflowExecutionRequest request) =>
         Step(request.Namespace, step => ClientCalls.Terminate(step, request));
 
-    Task<DescribeWorkflowExecutionResponse> DescribeWorkflowExecution(DescribeWorkflowExecutionRequest request, ServerCallContext context) =>
+    Task<DescribeWorkflowExecutionResponse> DescribeWorkflowExecution(DescribeWorkflowExecutionRequest request) =>
         Step(request.Namespace, step => ClientCalls.Describe(step, request));
 
     Task<GetWorkflowExecutionHistoryResponse> GetWorkflowExecutionHistory(
@@ -86,7 +83,7 @@ sealed class EngineService(EmbeddedEngine engine)
         return Guarded(() => HistoryReading.Get(engine, request, Within(context, HistoryReading.Hold), context.CancellationToken));
     }
 
-    Task<ListWorkflowExecutionsResponse> ListWorkflowExecutions(ListWorkflowExecutionsRequest request, ServerCallContext context)
+    Task<ListWorkflowExecutionsResponse> ListWorkflowExecutions(ListWorkflowExecutionsRequest request)
     {
         Check(request.Namespace);
         var query = VisibilityQuery.Parse(request.Query);
@@ -101,7 +98,7 @@ sealed class EngineService(EmbeddedEngine engine)
         });
     }
 
-    Task<CountWorkflowExecutionsResponse> CountWorkflowExecutions(CountWorkflowExecutionsRequest request, ServerCallContext context)
+    Task<CountWorkflowExecutionsResponse> CountWorkflowExecutions(CountWorkflowExecutionsRequest request)
     {
         Check(request.Namespace);
         var query = VisibilityQuery.Parse(request.Query);
@@ -109,7 +106,7 @@ sealed class EngineService(EmbeddedEngine engine)
             new CountWorkflowExecutionsResponse { Count = await engine.Read(connection => Store.Count(connection, query)).ConfigureAwait(false) });
     }
 
-    Task<DescribeTaskQueueResponse> DescribeTaskQueue(DescribeTaskQueueRequest request, ServerCallContext context)
+    Task<DescribeTaskQueueResponse> DescribeTaskQueue(DescribeTaskQueueRequest request)
     {
         var type = request.TaskQueueType == TaskQueueType.Activity ? TaskQueueType.Activity : TaskQueueType.Workflow;
         var queue = Queue(type, request.TaskQueue);
@@ -147,44 +144,34 @@ sealed class EngineService(EmbeddedEngine engine)
         });
     }
 
-    async Task<RespondWorkflowTaskCompletedResponse> RespondWorkflowTaskCompleted(
-        RespondWorkflowTaskCompletedRequest request, ServerCallContext context)
+    async Task<RespondWorkflowTaskCompletedResponse> RespondWorkflowTaskCompleted(RespondWorkflowTaskCompletedRequest request)
     {
         var refusal = await Answer(request.Namespace, step => WorkerCalls.CompleteWorkflowTask(step, request)).ConfigureAwait(false);
         return refusal is null ? new RespondWorkflowTaskCompletedResponse() : throw Errors.Invalid(refusal.Why);
     }
 
-    Task<RespondWorkflowTaskFailedResponse> RespondWorkflowTaskFailed(RespondWorkflowTaskFailedRequest request, ServerCallContext context) =>
+    Task<RespondWorkflowTaskFailedResponse> RespondWorkflowTaskFailed(RespondWorkflowTaskFailedRequest request) =>
         Answer(request.Namespace, step => WorkerCalls.FailWorkflowTask(step, request));
 
-    Task<RespondQueryTaskCompletedResponse> RespondQueryTaskCompleted(RespondQueryTaskCompletedRequest request, ServerCallContext context) =>
-        throw Errors.NoTask("Query task");
-
-    Task<RecordActivityTaskHeartbeatResponse> RecordActivityTaskHeartbeat(
-        RecordActivityTaskHeartbeatRequest request, ServerCallContext context) =>
+    Task<RecordActivityTaskHeartbeatResponse> RecordActivityTaskHeartbeat(RecordActivityTaskHeartbeatRequest request) =>
         Answer(request.Namespace, step => WorkerCalls.Heartbeat(step, request));
 
-    Task<RespondActivityTaskCompletedResponse> RespondActivityTaskCompleted(
-        RespondActivityTaskCompletedRequest request, ServerCallContext context) =>
+    Task<RespondActivityTaskCompletedResponse> RespondActivityTaskCompleted(RespondActivityTaskCompletedRequest request) =>
         Answer(request.Namespace, step => WorkerCalls.CompleteActivity(step, request), new RespondActivityTaskCompletedResponse());
 
-    Task<RespondActivityTaskCompletedByIdResponse> RespondActivityTaskCompletedById(
-        RespondActivityTaskCompletedByIdRequest request, ServerCallContext context) =>
+    Task<RespondActivityTaskCompletedByIdResponse> RespondActivityTaskCompletedById(RespondActivityTaskCompletedByIdRequest request) =>
         Answer(request.Namespace, step => WorkerCalls.CompleteActivity(step, request), new RespondActivityTaskCompletedByIdResponse());
 
-    Task<RespondActivityTaskFailedResponse> RespondActivityTaskFailed(RespondActivityTaskFailedRequest request, ServerCallContext context) =>
+    Task<RespondActivityTaskFailedResponse> RespondActivityTaskFailed(RespondActivityTaskFailedRequest request) =>
         Answer(request.Namespace, step => WorkerCalls.FailActivity(step, request), new RespondActivityTaskFailedResponse());
 
-    Task<RespondActivityTaskFailedByIdResponse> RespondActivityTaskFailedById(
-        RespondActivityTaskFailedByIdRequest request, ServerCallContext context) =>
+    Task<RespondActivityTaskFailedByIdResponse> RespondActivityTaskFailedById(RespondActivityTaskFailedByIdRequest request) =>
         Answer(request.Namespace, step => WorkerCalls.FailActivity(step, request), new RespondActivityTaskFailedByIdResponse());
 
-    Task<RespondActivityTaskCanceledResponse> RespondActivityTaskCanceled(
-        RespondActivityTaskCanceledRequest request, ServerCallContext context) =>
+    Task<RespondActivityTaskCanceledResponse> RespondActivityTaskCanceled(RespondActivityTaskCanceledRequest request) =>
         Answer(request.Namespace, step => WorkerCalls.CancelActivity(step, request), new RespondActivityTaskCanceledResponse());
 
-    Task<RespondActivityTaskCanceledByIdResponse> RespondActivityTaskCanceledById(
-        RespondActivityTaskCanceledByIdRequest request, ServerCallContext context) =>
+    Task<RespondActivityTaskCanceledByIdResponse> RespondActivityTaskCanceledById(RespondActivityTaskCanceledByIdRequest request) =>
         Answer(request.Namespace, step => WorkerCalls.CancelActivity(step, request), new RespondActivityTaskCanceledByIdResponse());
 
     async Task<GivenTask?> Poll(QueueKey queue, string identity, ServerCallContext context)
@@ -239,8 +226,7 @@ sealed class EngineService(EmbeddedEngine engine)
     /// <summary>Not longer than the caller waits: an answer without news is better than an error.</summary>
     static TimeSpan Within(ServerCallContext context, TimeSpan hold)
     {
-        if (context.Deadline == DateTime.MaxValue) return hold;
-        var left = context.Deadline - DateTime.UtcNow;
+        if (CallTime.Left(context) is not { } left) return hold;
         left = left > TimeSpan.FromSeconds(2) ? left - TimeSpan.FromSeconds(1) : left / 2;
         return left < TimeSpan.Zero ? TimeSpan.Zero : left < hold ? left : hold;
     }

@@ -108,7 +108,7 @@ sealed class EngineClient(WorkflowService.WorkflowServiceClient calls, string ns
         }
     }
 
-    static CallOptions Options(CancellationToken cancel) => new(deadline: DateTime.UtcNow + Patience, cancellationToken: cancel);
+    static CallOptions Options(CancellationToken cancel) => CallTime.Within(Patience, cancel);
 
     static Payloads Json(byte[] utf8) => new()
     {

@@ -1,5 +1,5 @@
 using Google.Protobuf;
-using Microsoft.Data.Sqlite;
+using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Storage;
 
@@ -139,16 +139,5 @@ sealed partial class RunStore
 
     static string Short(TurnRow turn) => turn.RunId[..8];
 
-    static string Word(RunStatus status) => status switch
-    {
-        RunStatus.Queued => "queued",
-        RunStatus.Running => "running",
-        RunStatus.Waiting => "waiting",
-        RunStatus.Completed => "completed",
-        RunStatus.Failed => "failed",
-        RunStatus.Cancelled => "cancelled",
-        RunStatus.TimedOut => "timed out",
-        RunStatus.LimitReached => "limit reached",
-        _ => "unknown",
-    };
+    static string Word(RunStatus status) => status.Name().Replace('_', ' ');
 }

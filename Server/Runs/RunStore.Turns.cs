@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Storage;
 
@@ -10,7 +11,7 @@ sealed partial class RunStore
     /// <summary>Closes the turn in one transaction, or answers that a message is unread where it would have ended completed.</summary>
     public Task<EndTurnResponse> EndTurn(EndTurnRequest request)
     {
-        if (!IsEnd(request.Status) || request.Caller is null) throw Refusal.Invalid($"A turn does not end as {request.Status}");
+        if (!request.Status.HasEnded() || request.Caller is null) throw Refusal.Invalid($"A turn does not end as {request.Status}");
         return database.Write(t =>
         {
             if (Turn(t.Connection, request.RunId, request.Turn) is not { } turn) return new EndTurnResponse { Unknown = new EndTurnUnknown() };
@@ -32,9 +33,6 @@ sealed partial class RunStore
             return new EndTurnResponse { Closed = new EndTurnClosed() };
         });
     }
-
-    static bool IsEnd(RunStatus status) =>
-        status is RunStatus.Completed or RunStatus.Failed or RunStatus.Cancelled or RunStatus.TimedOut or RunStatus.LimitReached;
 
     /// <summary>Ends an open turn: every call that lacks a result gets one, and every claim ends.</summary>
     void Close(Transaction t, TurnRow turn, RunStatus status, Error? error, string limit)
