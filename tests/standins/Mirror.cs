@@ -1,10 +1,7 @@
 using System.Collections.Concurrent;
-using System.Net;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
-using Microsoft.Extensions.Logging;
 
 namespace Stigmer.Standins;
 
@@ -28,13 +25,13 @@ public enum MirrorFault
 /// <summary>Serves v{V}/{asset} and v{V}/checksums.txt from a folder, on plain HTTP, well or badly.</summary>
 sealed class Mirror : IAsyncDisposable
 {
-    readonly WebApplication app;
     readonly string folder;
     readonly CancellationTokenSource ending = new();
     readonly TaskCompletionSource archiveAsked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    WebApplication? app;
     int broken;
 
-    Mirror(WebApplication app, string folder, MirrorFault fault) => (this.app, this.folder, Fault) = (app, folder, fault);
+    Mirror(string folder, MirrorFault fault) => (this.folder, Fault) = (folder, fault);
 
     /// <summary>The paths asked for, in order.</summary>
     public ConcurrentQueue<string> Requests { get; } = new();
@@ -43,7 +40,7 @@ sealed class Mirror : IAsyncDisposable
     public MirrorFault Fault { get; set; }
 
     /// <summary>For STIGMER_TEMPORAL_MIRROR.</summary>
-    public string Url { get; private set; } = "";
+    public string Url => app!.Urls.Single();
 
     /// <summary>Completes when an archive has been asked for.</summary>
     public Task ArchiveAsked => archiveAsked.Task;
@@ -62,26 +59,22 @@ sealed class Mirror : IAsyncDisposable
 
     public static async Task<Mirror> Start(string folder, MirrorFault fault = MirrorFault.None, int port = 0, Action<string>? asked = null)
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port));
-        var app = builder.Build();
-        var mirror = new Mirror(app, folder, fault);
-        app.Run(context =>
-        {
-            asked?.Invoke(context.Request.Path);
-            mirror.Requests.Enqueue(context.Request.Path);
-            return mirror.Answer(context);
-        });
-        await app.StartAsync();
-        mirror.Url = app.Urls.Single();
+        var mirror = new Mirror(folder, fault);
+        mirror.app = await Loopback.Http(
+            app => app.Run(context =>
+            {
+                asked?.Invoke(context.Request.Path);
+                mirror.Requests.Enqueue(context.Request.Path);
+                return mirror.Answer(context);
+            }),
+            port);
         return mirror;
     }
 
     public async ValueTask DisposeAsync()
     {
         await ending.CancelAsync();
-        await app.DisposeAsync();
+        await app!.DisposeAsync();
         ending.Dispose();
     }
 

@@ -1,12 +1,9 @@
 using System.Collections.Concurrent;
-using System.Net;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 
 namespace Stigmer.Standins;
 
@@ -16,7 +13,6 @@ namespace Stigmer.Standins;
 /// </summary>
 sealed class OllamaStandin : IAsyncDisposable
 {
-    readonly WebApplication app;
     readonly OllamaScript script;
     readonly TextWriter journal;
     readonly Lock gate = new();
@@ -24,16 +20,17 @@ sealed class OllamaStandin : IAsyncDisposable
     readonly HashSet<string> pulled;
     readonly ConcurrentDictionary<string, TaskCompletionSource> releases = new();
     readonly ConcurrentDictionary<string, TaskCompletionSource> holds = new();
+    WebApplication? app;
     int requests;
 
-    OllamaStandin(WebApplication app, OllamaScript script, TextWriter journal)
+    OllamaStandin(OllamaScript script, TextWriter journal)
     {
-        (this.app, this.script, this.journal) = (app, script, journal);
+        (this.script, this.journal) = (script, journal);
         given = new int[script.Answers.Count];
         pulled = [.. script.Models.Select(model => model.Name)];
     }
 
-    public string Url { get; private set; } = "";
+    public string Url => app!.Urls.Single();
 
     /// <summary><c>ollama SCRIPT JOURNAL [PORT]</c>: prints URL=…; ends with its standard input.</summary>
     public static async Task<int> Run(IReadOnlyList<string> arguments)
@@ -50,20 +47,15 @@ sealed class OllamaStandin : IAsyncDisposable
 
     public static async Task<OllamaStandin> Start(OllamaScript script, TextWriter journal, int port = 0)
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port));
-        var standin = new OllamaStandin(builder.Build(), script, journal);
-        standin.app.Run(standin.Answer);
-        await standin.app.StartAsync();
-        standin.Url = standin.app.Urls.Single();
+        var standin = new OllamaStandin(script, journal);
+        standin.app = await Loopback.Http(app => app.Run(standin.Answer), port);
         return standin;
     }
 
     public async ValueTask DisposeAsync()
     {
         foreach (var hold in releases.Values) hold.TrySetResult();
-        await app.DisposeAsync();
+        await app!.DisposeAsync();
     }
 
     async Task Answer(HttpContext context)

@@ -1,14 +1,9 @@
 using System.Globalization;
-using System.Net;
 using System.Runtime.InteropServices;
 using Grpc.Health.V1;
 using Grpc.HealthCheck;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
-using Stigmer.Rpc;
 using Stigmer.Rpc.Temporal;
 using Stigmer.Server.Engine;
 using Stigmer.Server.Storage;
@@ -61,18 +56,21 @@ static class TemporalStandin
         await using var database = Database.Open(file, new Log("temporal", Console.Error, TimeProvider.System, LogLevel.Warn));
         await using var engine = new EmbeddedEngine(database, TimeProvider.System, new Log("temporal", Console.Error, TimeProvider.System, LogLevel.Warn));
         await engine.Start();
-        await using var app = Application(engine, port);
+        WebApplication app;
         try
         {
-            await app.StartAsync();
+            app = await Serve(engine, port);
         }
         catch (IOException)
         {
             return Error($"can't set frontend port {port}: listen tcp 127.0.0.1:{port}: bind: address already in use");
         }
-        Console.WriteLine($"Temporal CLI {version} (Server stand-in, UI none)\n\nServer:  localhost:{new Uri(app.Urls.Single()).Port}");
-        await stopped.Task;
-        Console.WriteLine("Stopping server...");
+        await using (app)
+        {
+            Console.WriteLine($"Temporal CLI {version} (Server stand-in, UI none)\n\nServer:  localhost:{app.Port()}");
+            await stopped.Task;
+            Console.WriteLine("Stopping server...");
+        }
         return 0;
 
         void Stop(PosixSignalContext context)
@@ -82,20 +80,18 @@ static class TemporalStandin
         }
     }
 
-    static WebApplication Application(EmbeddedEngine engine, int port)
+    static async Task<WebApplication> Serve(EmbeddedEngine engine, int port)
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.Services.AddGrpc(grpc => grpc.MaxReceiveMessageSize = Channels.MaxMessageSize);
         var health = new HealthServiceImpl();
         health.SetStatus(WorkflowService.Descriptor.FullName, HealthCheckResponse.Types.ServingStatus.Serving);
-        builder.Services.AddSingleton(health);
-        builder.Services.AddEngine(engine);
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.Protocols = HttpProtocols.Http2));
-        var app = builder.Build();
-        app.MapGrpcService<HealthServiceImpl>();
-        app.MapEngine(engine);
-        return app;
+        return await Loopback.Grpc(
+            services => services.AddSingleton(health).AddEngine(engine),
+            app =>
+            {
+                app.MapGrpcService<HealthServiceImpl>();
+                app.MapEngine(engine);
+            },
+            port);
     }
 
     static int Error(string what)

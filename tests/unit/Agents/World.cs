@@ -1,19 +1,15 @@
 using System.Collections.Concurrent;
-using System.Net;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.DependencyInjection;
 using Stigmer.Config;
 using Stigmer.Rpc.Temporal;
 using Stigmer.Rpc.V1;
+using Stigmer.Standins;
 
 namespace Stigmer.Tests.Agents;
 
@@ -34,19 +30,14 @@ sealed class World : IAsyncDisposable
 
     public static async Task<World> Start()
     {
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(o => o.Listen(IPAddress.Loopback, 0, l => l.Protocols = HttpProtocols.Http2));
-        builder.Services.AddRoutingCore();
-        builder.Services.AddGrpc();
-        builder.Services.AddSingleton(new ScriptedEngine());
-        builder.Services.AddSingleton(new ScriptedRecord());
-        var host = builder.Build();
-        host.UseRouting();
-        host.MapGrpcService<ScriptedEngine>();
-        host.MapGrpcService<ScriptedRecord>();
-        await host.StartAsync();
-        var address = new Uri(host.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
-        return new World(host, Stigmer.Rpc.Channels.ToServer(new HostPort(address.Host, address.Port), "t"));
+        var host = await Loopback.Grpc(
+            services => services.AddSingleton(new ScriptedEngine()).AddSingleton(new ScriptedRecord()),
+            app =>
+            {
+                app.MapGrpcService<ScriptedEngine>();
+                app.MapGrpcService<ScriptedRecord>();
+            });
+        return new World(host, Stigmer.Rpc.Channels.ToServer(new HostPort("127.0.0.1", host.Port()), "t"));
     }
 
     public async ValueTask DisposeAsync()

@@ -1,13 +1,9 @@
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.DependencyInjection;
 using Stigmer.Commands;
 using Stigmer.Config;
 using Stigmer.Rpc.V1;
+using Stigmer.Standins;
 
 namespace Stigmer.Tests.Commands;
 
@@ -40,17 +36,8 @@ sealed class ScriptedServer : RunService.RunServiceBase, IAsyncDisposable
     public static async Task<ScriptedServer> Start()
     {
         var server = new ScriptedServer();
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(o => o.Listen(System.Net.IPAddress.Loopback, 0, l => l.Protocols = HttpProtocols.Http2));
-        builder.Services.AddRoutingCore();
-        builder.Services.AddGrpc();
-        builder.Services.AddSingleton(server);
-        server.host = builder.Build();
-        server.host.UseRouting();
-        server.host.MapGrpcService<ScriptedServer>();
-        await server.host.StartAsync();
-        var address = new Uri(server.host.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
-        server.Endpoint = new HostPort(address.Host, address.Port);
+        server.host = await Loopback.Grpc(server);
+        server.Endpoint = new HostPort("127.0.0.1", server.host.Port());
         return server;
     }
 

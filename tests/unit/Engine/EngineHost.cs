@@ -2,15 +2,11 @@ using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 using Stigmer.Rpc.Temporal;
 using Stigmer.Server.Engine;
 using Stigmer.Server.Storage;
+using Stigmer.Standins;
 using Duration = Google.Protobuf.WellKnownTypes.Duration;
 using TemporalFailure = Stigmer.Rpc.Temporal.Failure;
 
@@ -77,18 +73,8 @@ sealed class EngineHost : IAsyncDisposable
         database = Database.Open(Path.Combine(folder, "stigmer.db"), log);
         Engine = new EmbeddedEngine(database, Time, log);
         await Engine.Start();
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
-            kestrel.Listen(System.Net.IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
-        builder.Services.AddRoutingCore();
-        builder.Services.AddGrpc();
-        builder.Services.AddEngine(Engine);
-        app = builder.Build();
-        app.UseRouting();
-        app.MapEngine(Engine);
-        await app.StartAsync();
-        var address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
-        channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions { HttpHandler = new SocketsHttpHandler { UseProxy = false, EnableMultipleHttp2Connections = true } });
+        app = await Loopback.Grpc(services => services.AddEngine(Engine), served => served.MapEngine(Engine));
+        channel = GrpcChannel.ForAddress(app.Urls.Single(), new GrpcChannelOptions { HttpHandler = new SocketsHttpHandler { UseProxy = false, EnableMultipleHttp2Connections = true } });
         Client = new WorkflowService.WorkflowServiceClient(channel);
     }
 

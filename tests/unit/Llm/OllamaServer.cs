@@ -1,34 +1,28 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.DependencyInjection;
 using Stigmer.Config;
+using Stigmer.Standins;
 
 namespace Stigmer.Tests.Llm;
 
 /// <summary>A server on loopback that answers as a test says, and remembers what it was asked.</summary>
 sealed class OllamaServer : IAsyncDisposable
 {
-    readonly WebApplication app;
-
-    OllamaServer(WebApplication app) => this.app = app;
+    WebApplication? app;
 
     public ConcurrentQueue<(string Path, string Body, IReadOnlyDictionary<string, string?> Headers)> Requests { get; } = [];
 
-    public string Url => app.Urls.Single();
+    public string Url => app!.Urls.Single();
 
     /// <summary>The bodies of the chat calls so far.</summary>
     public IReadOnlyList<JsonElement> Chats => [.. Requests.Where(request => request.Path == "/api/chat").Select(request => JsonElement.Parse(request.Body))];
 
     public static async Task<OllamaServer> Start(Func<HttpContext, JsonElement, Task> chat, Func<HttpContext, Task>? other = null)
     {
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(System.Net.IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http1));
-        var server = new OllamaServer(builder.Build());
-        server.app.Run(async context =>
+        var server = new OllamaServer();
+        server.app = await Loopback.Http(app => app.Run(async context =>
         {
             using var reader = new StreamReader(context.Request.Body);
             var body = await reader.ReadToEndAsync();
@@ -36,8 +30,7 @@ sealed class OllamaServer : IAsyncDisposable
             if (context.Request.Path == "/api/chat") await chat(context, JsonElement.Parse(body));
             else if (other is not null) await other(context);
             else context.Response.StatusCode = 404;
-        });
-        await server.app.StartAsync();
+        }));
         return server;
     }
 
@@ -45,5 +38,5 @@ sealed class OllamaServer : IAsyncDisposable
 
     public LlmSettings Settings(int? window = null) => new(LlmProvider.Ollama, "qwen2.5-coder:7b", Url, 8192, 0.0, window, null);
 
-    public ValueTask DisposeAsync() => app.DisposeAsync();
+    public ValueTask DisposeAsync() => app!.DisposeAsync();
 }

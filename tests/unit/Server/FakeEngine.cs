@@ -1,13 +1,9 @@
 using System.Collections.Concurrent;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.DependencyInjection;
 using Stigmer.Config;
 using Stigmer.Rpc.Temporal;
+using Stigmer.Standins;
 
 namespace Stigmer.Tests.Server;
 
@@ -38,16 +34,8 @@ sealed class FakeEngine : WorkflowService.WorkflowServiceBase, IAsyncDisposable
     public static async Task<FakeEngine> Start()
     {
         var engine = new FakeEngine();
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(o => o.Listen(System.Net.IPAddress.Loopback, 0, l => l.Protocols = HttpProtocols.Http2));
-        builder.Services.AddRoutingCore();
-        builder.Services.AddGrpc();
-        builder.Services.AddSingleton(engine);
-        engine.host = builder.Build();
-        engine.host.MapGrpcService<FakeEngine>();
-        await engine.host.StartAsync();
-        var address = new Uri(engine.host.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
-        engine.Address = new HostPort(address.Host, address.Port);
+        engine.host = await Loopback.Grpc(engine);
+        engine.Address = new HostPort("127.0.0.1", engine.host.Port());
         return engine;
     }
 

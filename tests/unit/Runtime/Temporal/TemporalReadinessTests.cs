@@ -4,14 +4,12 @@ using Grpc.Core;
 using Grpc.Health.V1;
 using Grpc.HealthCheck;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 using Stigmer.Config;
 using Stigmer.Rpc;
 using Stigmer.Rpc.Temporal;
 using Stigmer.Runtime.Temporal;
+using Stigmer.Standins;
 
 namespace Stigmer.Tests.Runtime.Temporal;
 
@@ -82,20 +80,14 @@ public class TemporalReadinessTests
 
     static TemporalConnection To(int port) => new(new HostPort("localhost", port), "team");
 
-    static async Task<WebApplication> Serve(Frontend frontend, int port)
-    {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.Services.AddGrpc();
-        builder.Services.AddSingleton(new HealthServiceImpl());
-        builder.Services.AddSingleton(frontend);
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.Protocols = HttpProtocols.Http2));
-        var app = builder.Build();
-        app.MapGrpcService<HealthServiceImpl>();
-        app.MapGrpcService<Frontend>();
-        await app.StartAsync();
-        return app;
-    }
+    static Task<WebApplication> Serve(Frontend frontend, int port) => Loopback.Grpc(
+        services => services.AddSingleton(new HealthServiceImpl()).AddSingleton(frontend),
+        app =>
+        {
+            app.MapGrpcService<HealthServiceImpl>();
+            app.MapGrpcService<Frontend>();
+        },
+        port);
 
     sealed class Frontend : WorkflowService.WorkflowServiceBase
     {
