@@ -141,12 +141,6 @@ sealed partial class Terminal
     /// <summary>Text in green for standard output, where there is colour.</summary>
     public string InGreen(string text) => Colored(Green, text, OutIsTerminal);
 
-    /// <summary>Text in red for standard output, where there is colour.</summary>
-    public string InRed(string text) => Colored(Red, text, OutIsTerminal);
-
-    /// <summary>Text in yellow for standard output, where there is colour.</summary>
-    public string InYellow(string text) => Colored(Yellow, text, OutIsTerminal);
-
     /// <summary>One JSON document and a line feed on standard output, in ASCII whatever the text.</summary>
     public void Document<T>(T value, JsonTypeInfo<T> type) => Out.Write(JsonLine(value, type));
 

@@ -7,9 +7,6 @@ namespace Stigmer.Processes;
 /// <param name="Signal">The signal's number; null where it ended by itself.</param>
 readonly record struct ExitStatus(int? Code, int? Signal)
 {
-    /// <summary>It ended by itself and says that all is well.</summary>
-    public bool Succeeded => Code == 0;
-
     /// <summary>Reads the status of POSIX's waitpid: low seven bits the signal, the next byte the code.</summary>
     public static ExitStatus FromWait(int status) =>
         (status & 0x7f) == 0 ? new ExitStatus((status >> 8) & 0xff, null) : new ExitStatus(null, status & 0x7f);

@@ -9,10 +9,8 @@ static unsafe partial class Libc
 {
     public const int SIGINT = 2;
     public const int SIGKILL = 9;
-    public const int SIGPIPE = 13;
     public const int SIGTERM = 15;
     public const int EINTR = 4;
-    public const int ESRCH = 3;
 
     /// <summary>Flags of posix_spawnattr_setflags, from spawn.h.</summary>
     public const short POSIX_SPAWN_SETPGROUP = 0x02;
@@ -45,9 +43,6 @@ static unsafe partial class Libc
     public static partial int waitid(int idType, uint id, byte* info, int options);
 
     [LibraryImport("libc")]
-    public static partial int getpid();
-
-    [LibraryImport("libc")]
     public static partial int getppid();
 
     [LibraryImport("libc", SetLastError = true)]
@@ -58,6 +53,7 @@ static unsafe partial class Libc
     public static partial int open(string path, int flags);
 
     /// <summary>Flags of open, from fcntl.h.</summary>
+    public const int O_RDONLY = 0;
     public const int O_WRONLY = 1;
     public static int O_APPEND => OperatingSystem.IsMacOS() ? 0x8 : 0x400;
     public static int O_CLOEXEC => OperatingSystem.IsMacOS() ? 0x1000000 : 0x80000;
@@ -107,9 +103,6 @@ static unsafe partial class Libc
 
     [LibraryImport("libc")]
     public static partial int sigfillset(byte* set);
-
-    [LibraryImport("libc")]
-    public static partial int sigaddset(byte* set, int signal);
 
     [LibraryImport("libc")]
     public static partial int pthread_sigmask(int how, byte* set, byte* previous);

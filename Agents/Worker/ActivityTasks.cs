@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Stigmer.Agents.Loop;
 using Stigmer.Rpc.Temporal;

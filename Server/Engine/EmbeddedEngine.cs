@@ -1,4 +1,3 @@
-using Microsoft.Data.Sqlite;
 using Stigmer.Rpc.Temporal;
 using Stigmer.Server.Storage;
 

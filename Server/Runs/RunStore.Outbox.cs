@@ -1,4 +1,3 @@
-using Stigmer.Server.Storage;
 
 namespace Stigmer.Server.Runs;
 

@@ -1,4 +1,3 @@
-using Google.Protobuf;
 using Microsoft.Data.Sqlite;
 using Stigmer.Config;
 using Stigmer.Rpc.V1;

@@ -1,5 +1,9 @@
 using System.Globalization;
+using System.Runtime.Versioning;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
 using Stigmer.Config;
+using Stigmer.Processes;
 
 namespace Stigmer.Server.Storage;
 
@@ -33,7 +37,7 @@ sealed class DataLock : IDisposable
             throw new Failure($"{file} cannot be written", e.Message, "Set STIGMER_HOME to a folder that you can write to", ExitCode.Usage, e);
         }
         stream.SetLength(0);
-        stream.Write(System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId}\n")));
+        stream.Write(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId}\n")));
         stream.Flush();
         return new DataLock(stream);
     }
@@ -43,8 +47,17 @@ sealed class DataLock : IDisposable
 
     static string? Holder(string file)
     {
-        var text = OperatingSystem.IsWindows() ? ReadShared(file) : DataLockUnix.ReadIgnoringLocks(file);
+        var text = OperatingSystem.IsWindows() ? ReadShared(file) : ReadLocked(file);
         return int.TryParse(text?.Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var pid) ? pid.ToString(CultureInfo.InvariantCulture) : null;
+    }
+
+    // .NET takes a lock of its own with every file that it opens, and so cannot open one that is locked; the C library can.
+    [UnsupportedOSPlatform("windows")]
+    static string? ReadLocked(string file)
+    {
+        using var handle = new SafeFileHandle(Libc.open(file, Libc.O_RDONLY | Libc.O_CLOEXEC), ownsHandle: true);
+        Span<byte> buffer = stackalloc byte[64];
+        return handle.IsInvalid ? null : Encoding.ASCII.GetString(buffer[..RandomAccess.Read(handle, buffer, fileOffset: 0)]);
     }
 
     static string? ReadShared(string file)

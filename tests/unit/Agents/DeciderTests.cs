@@ -1,5 +1,4 @@
 using Stigmer.Agents.Loop;
-using Stigmer.Rpc;
 
 namespace Stigmer.Tests.Agents;
 

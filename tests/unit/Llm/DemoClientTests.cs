@@ -1,4 +1,3 @@
-using System.Text;
 using Microsoft.Extensions.AI;
 using Stigmer.Agents.Llm;
 using Stigmer.Agents.Tools;

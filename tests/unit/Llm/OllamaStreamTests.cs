@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text;
-using Microsoft.Extensions.AI;
 using Stigmer.Agents.Llm;
 using Stigmer.Agents.Tools;
 using Stigmer.Config;

@@ -1,7 +1,5 @@
 using System.Collections;
-using System.Text;
 using Stigmer.Config;
-using Stigmer.Processes;
 using Stigmer.Rpc;
 using Stigmer.Runtime;
 using Stigmer.Runtime.Control;

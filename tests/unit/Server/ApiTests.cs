@@ -2,7 +2,6 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Grpc.Core;
 using Grpc.Health.V1;
-using Stigmer.Config;
 using Stigmer.Rpc;
 using Stigmer.Rpc.Temporal;
 using Stigmer.Rpc.V1;

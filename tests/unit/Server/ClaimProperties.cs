@@ -1,6 +1,5 @@
 using CsCheck;
 using Stigmer.Rpc.V1;
-using Stigmer.Server.Runs;
 
 namespace Stigmer.Tests.Server;
 

@@ -3,7 +3,6 @@ using Stigmer.Config;
 using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 using Stigmer.Server;
-using Stigmer.Server.Runs;
 
 namespace Stigmer.Tests.Server;
 
