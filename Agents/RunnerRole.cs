@@ -61,11 +61,11 @@ static class RunnerRole
         var activities = new TurnActivities(
             new CallModel(server, slots, transcripts, models, log, time),
             new CallTool(slots, transcripts, WorkspaceTools.Call, log, time),
-            new EndTurn(server, transcripts));
+            new EndTurn(server));
 
         TurnWorker? worker = null;
         Queues? queues = null;
-        var registration = new Registration(server, Hello, turn => worker?.End(attempt => IsOf(attempt, turn), StopReason.TurnEnded), log, time);
+        var registration = new Registration(server, Hello, Ended, log, time);
 
         // Registered until the last result is stored: whoever is away loses its claims.
         var registered = registration.Run(end.Token);
@@ -88,6 +88,13 @@ static class RunnerRole
         {
             await end.CancelAsync();
             await registered.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        void Ended(TurnKey turn)
+        {
+            worker?.End(attempt => IsOf(attempt, turn), StopReason.TurnEnded);
+            // Whichever runner ended it.
+            transcripts.Forget(turn.RunId);
         }
 
         RunnerHello Hello() => new()
@@ -148,10 +155,8 @@ static class RunnerRole
         return await result.WaitAsync(stop);
     }
 
-    /// <summary>A workflow's id is RUN/TURN/LIFE.</summary>
     static bool IsOf(Attempt attempt, TurnKey turn) =>
-        attempt.Task.ActivityType.Name != ActivityName.EndTurn
-        && attempt.WorkflowId.StartsWith(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{turn.RunId}/{turn.Turn}/"), StringComparison.Ordinal);
+        attempt.Task.ActivityType.Name != ActivityName.EndTurn && TurnWorkflow.IsOf(attempt.WorkflowId, turn.RunId, turn.Turn, turn.Life);
 
     static void Announce(RunnerOptions options, Queues queues, Log log) => log.Info(
         "started",

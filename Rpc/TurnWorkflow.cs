@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -17,6 +18,14 @@ static class TurnWorkflow
 
     /// <summary>The workflow's id: never used twice, since every new start of a turn's workflow is a new life.</summary>
     public static string Id(string runId, int turn, int life) => $"{runId}/{turn}/{life}";
+
+    /// <summary>Whether the workflow drives that turn, in a life up to that one (0: in any).</summary>
+    public static bool IsOf(string workflowId, string runId, int turn, int life)
+    {
+        var parts = workflowId.Split('/');
+        return parts.Length == 3 && parts[0] == runId && parts[1] == turn.ToString(CultureInfo.InvariantCulture)
+            && (life == 0 || (int.TryParse(parts[2], CultureInfo.InvariantCulture, out var its) && its <= life));
+    }
 
     /// <summary>Workflow tasks and model calls.</summary>
     public static string Queue(string serverId) => $"stigmer-{serverId}";

@@ -5,7 +5,7 @@ using Stigmer.Rpc.V1;
 namespace Stigmer.Agents.Activities;
 
 /// <summary>Closes a turn in the database, or hears that the model has not read all yet.</summary>
-sealed class EndTurn(RunnerServer server, Transcripts transcripts)
+sealed class EndTurn(RunnerServer server)
 {
     /// <summary>Asks the server until it answers.</summary>
     public async Task<EndReport> Run(EndTask task, Attempt attempt)
@@ -22,7 +22,6 @@ sealed class EndTurn(RunnerServer server, Transcripts transcripts)
         };
         if (task.Error is { } error) request.Error = new Error { What = error.What, Why = error.Why ?? "", Remedy = error.Remedy ?? "" };
         var answer = await server.EndTurn(request, attempt.Stop);
-        if (answer.AnswerCase == EndTurnResponse.AnswerOneofCase.Closed) transcripts.Forget(task.Run);
         return answer.AnswerCase switch
         {
             EndTurnResponse.AnswerOneofCase.Closed => new EndReport(EndAnswer.Closed),

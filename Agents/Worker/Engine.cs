@@ -80,6 +80,12 @@ sealed class Engine(GrpcChannel channel, string name, string identity, Action<st
             }
             catch (RpcException e) when (!cancel.IsCancellationRequested)
             {
+                if (e.Status.Detail.StartsWith("UnhandledCommand", StringComparison.Ordinal))
+                {
+                    // Something happened while this was decided: the task comes again at once, with it in its history.
+                    log.Debug("the decision was overtaken", ("answer", what), ("workflow", workflowId));
+                    return;
+                }
                 if (e.StatusCode is StatusCode.InvalidArgument or StatusCode.Unimplemented)
                 {
                     // Saying it again would change nothing: the task comes again after its timeout.

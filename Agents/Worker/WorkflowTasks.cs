@@ -49,6 +49,8 @@ sealed class WorkflowTasks(Engine engine, string queue, Log log, TimeProvider ti
                 return;
             }
             await engine.Answer("workflow task", task.WorkflowExecution.WorkflowId, options => engine.Calls.RespondWorkflowTaskCompletedAsync(answer, options).ResponseAsync, giveUp.Token);
+            // A workflow fails only where its turn could not be closed in the database: the server is to look.
+            if (answer.Commands.Any(command => command.CommandType == CommandType.FailWorkflowExecution)) engine.Missing(task.WorkflowExecution.WorkflowId);
         }
         catch (Exception e) when (e is OperationCanceledException or RpcException)
         {

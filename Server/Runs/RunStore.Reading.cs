@@ -128,7 +128,7 @@ sealed partial class RunStore
             },
             run, turn.Turn)!;
         (shown.Steps, shown.Usage) = c.First(
-            "SELECT count(CASE WHEN slot = 0 AND step > 0 THEN 1 END), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0) FROM slots WHERE run = $1",
+            "SELECT sum(steps), sum(input_tokens), sum(output_tokens) FROM turns WHERE run = $1",
             r => (r.GetInt32(0), new Usage { InputTokens = r.GetInt64(1), OutputTokens = r.GetInt64(2) }), run);
         var last = c.First(
             "SELECT entry FROM slots WHERE run = $1 AND turn = $2 AND slot = 0 ORDER BY step DESC LIMIT 1", ReadEntry, run, turn.Turn)?.Answer;

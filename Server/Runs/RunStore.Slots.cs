@@ -119,7 +119,9 @@ sealed partial class RunStore
 
     /// <summary>Which of these turns have ended.</summary>
     public Task<List<TurnKey>> Ended(IEnumerable<TurnKey> turns) =>
-        database.Read(c => turns.Where(k => Turn(c, k.RunId, k.Turn) is { Open: false }).ToList());
+        database.Read(c => turns
+        .Select(k => Turn(c, k.RunId, k.Turn)).Where(turn => turn is { Open: false })
+        .Select(turn => new TurnKey { RunId = turn!.RunId, Turn = turn.Turn, Life = turn.Life }).ToList());
 
     /// <summary>Claims of runners that are away end; whoever waits for their slots claims anew.</summary>
     internal async Task ClaimsFall(IReadOnlyList<string> lives)
@@ -216,6 +218,9 @@ sealed partial class RunStore
         t.Execute("UPDATE turns SET losses = 0 WHERE run = $1 AND turn = $2 AND losses <> 0", turn.Run, turn.Turn);
         if (entry.Answer is { } answer)
         {
+            t.Execute(
+                "UPDATE turns SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3 WHERE run = $4 AND turn = $5",
+                entry.Step > 0 ? 1 : 0, answer.Usage?.InputTokens ?? 0, answer.Usage?.OutputTokens ?? 0, turn.Run, turn.Turn);
             t.Execute(
                 "UPDATE said SET read_turn = $1, read_step = $2 WHERE run = $3 AND kind = 'message' AND number <= $4 AND read_turn IS NULL",
                 turn.Turn, entry.Step, turn.Run, answer.ReadUpTo);

@@ -50,7 +50,7 @@ sealed partial class RunStore
         t.AfterCommit(() =>
         {
             Events.Settled(turn.Run);
-            Runners.TellEnded(turn.RunId, turn.Turn);
+            Runners.TellEnded(turn.RunId, turn.Turn, turn.Life);
             log.Info("A run has ended", ("run", turn.RunId), ("turn", turn.Turn), ("status", status));
         });
     }

@@ -78,13 +78,14 @@ sealed class Runners : IDisposable
     }
 
     /// <summary>Tells every runner that the turn has ended.</summary>
-    public void TellEnded(string runId, int turn)
+    /// <param name="life">Its life then.</param>
+    public void TellEnded(string runId, int turn, int life)
     {
         lock (gate)
         {
             foreach (var runner in known.Values)
             {
-                runner.Channel?.TryWrite(new RegisterResponse { TurnEnded = new TurnKey { RunId = runId, Turn = turn } });
+                runner.Channel?.TryWrite(new RegisterResponse { TurnEnded = new TurnKey { RunId = runId, Turn = turn, Life = life } });
             }
         }
     }

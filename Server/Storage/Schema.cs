@@ -9,7 +9,7 @@ namespace Stigmer.Server.Storage;
 static partial class Schema
 {
     /// <summary>In order. The server's own tables, and those of the embedded engine (prefix engine_).</summary>
-    static readonly string[] Scripts = [ServerTables, EngineTables];
+    static readonly string[] Scripts = [ServerTables, EngineTables, TurnSums];
 
     const string ServerTables = """
         -- server-id: in the names of the task queues. version: the release that last changed the schema.
@@ -131,6 +131,16 @@ static partial class Schema
             said INTEGER,
             activity TEXT) STRICT;
         CREATE INDEX outbox_engine ON outbox (engine, number);
+        """;
+
+    /// <summary>What a run has cost so far, kept up to date: whoever looks at a long run does not add it up each time.</summary>
+    const string TurnSums = """
+        ALTER TABLE turns ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE turns ADD COLUMN input_tokens INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE turns ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0;
+        UPDATE turns SET (steps, input_tokens, output_tokens) = (
+            SELECT count(*), coalesce(sum(s.input_tokens), 0), coalesce(sum(s.output_tokens), 0)
+            FROM slots s WHERE s.run = turns.run AND s.turn = turns.turn AND s.slot = 0 AND s.step > 0);
         """;
 
     internal static void Migrate(Connection connection, string file) => Migrate(connection, file, Scripts, Build.Version);

@@ -195,7 +195,7 @@ public class ApiTests
             new RegisterRequest { Hello = new RunnerHello { Life = "A", WorkingOn = { new TurnKey { RunId = second, Turn = 1 }, new TurnKey { RunId = first, Turn = 1 } } } }, Cancel);
         await again.ResponseStream.MoveNext(Cancel);
         Assert.True(await again.ResponseStream.MoveNext(Cancel));
-        Assert.Equal(first, again.ResponseStream.Current.TurnEnded.RunId);
+        Assert.Equal(new TurnKey { RunId = first, Turn = 1, Life = 1 }, again.ResponseStream.Current.TurnEnded);
     }
 
     [Fact]

@@ -102,6 +102,24 @@ public class TurnTests
     }
 
     [Fact]
+    public async Task A_run_tells_what_its_model_calls_have_cost_so_far()
+    {
+        await using var store = await Store.Open();
+        var run = await store.Start();
+        foreach (var step in new[] { 1, 2 })
+        {
+            await store.Claim(run, "A", step);
+            await store.Answer(run, "A", step, "", 1, Store.Call(1));
+            // The same result again changes nothing.
+            await store.Answer(run, "A", step, "", 1, Store.Call(1));
+            await store.Claim(run, "A", step, slot: 1);
+            await store.Result(run, "A", step, 1);
+        }
+        var shown = await store.Run(run);
+        Assert.Equal((2, 20L, 10L), (shown.Steps, shown.Usage.InputTokens, shown.Usage.OutputTokens));
+    }
+
+    [Fact]
     public async Task A_failed_run_is_resumed_in_a_new_life_at_its_last_step_with_its_counts_at_zero()
     {
         await using var store = await Store.Open();
