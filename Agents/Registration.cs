@@ -1,6 +1,7 @@
 using Grpc.Core;
 using Stigmer.Agents.Activities;
 using Stigmer.Agents.Worker;
+using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 
 namespace Stigmer.Agents;
@@ -14,10 +15,10 @@ namespace Stigmer.Agents;
 sealed class Registration(RunnerServer server, Func<RunnerHello> hello, Action<TurnKey> turnEnded, Log log, TimeProvider time)
 {
     /// <summary>15 s without a beat is away.</summary>
-    static readonly TimeSpan beat = TimeSpan.FromSeconds(5);
+    static readonly TimeSpan BeatEvery = TimeSpan.FromSeconds(5);
 
     /// <summary>How long the server may take to say welcome.</summary>
-    static readonly TimeSpan patience = TimeSpan.FromSeconds(10);
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     readonly TaskCompletionSource<RunnerWelcome> welcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -67,7 +68,7 @@ sealed class Registration(RunnerServer server, Func<RunnerHello> hello, Action<T
     async Task Once(Backoff backoff, CancellationToken stop)
     {
         using var over = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        using var silence = new CancellationTokenSource(patience, time);
+        using var silence = new CancellationTokenSource(Patience, time);
         using var first = CancellationTokenSource.CreateLinkedTokenSource(over.Token, silence.Token);
         using var call = server.Calls.Register(cancellationToken: over.Token);
         await call.RequestStream.WriteAsync(new RegisterRequest { Hello = hello() }, over.Token);
@@ -119,7 +120,7 @@ sealed class Registration(RunnerServer server, Func<RunnerHello> hello, Action<T
 
     async Task Beat(IClientStreamWriter<RegisterRequest> stream, CancellationToken over)
     {
-        using var timer = new PeriodicTimer(beat, time);
+        using var timer = new PeriodicTimer(BeatEvery, time);
         try
         {
             while (await timer.WaitForNextTickAsync(over)) await stream.WriteAsync(new RegisterRequest { Beat = new RunnerBeat() }, over);

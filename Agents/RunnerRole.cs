@@ -16,10 +16,10 @@ namespace Stigmer.Agents;
 static class RunnerRole
 {
     /// <summary>How long a runner without a supervisor lets what is under way come to its end before it hands it back.</summary>
-    static readonly TimeSpan drain = TimeSpan.FromSeconds(10);
+    static readonly TimeSpan DrainFor = TimeSpan.FromSeconds(10);
 
     /// <summary>How long it takes at most to give everything back.</summary>
-    static readonly TimeSpan handBack = TimeSpan.FromSeconds(4);
+    static readonly TimeSpan HandBackFor = TimeSpan.FromSeconds(4);
 
     /// <summary>Runs the role; ends with 0 when <paramref name="stop"/> is cancelled.</summary>
     /// <param name="concurrency">Model calls at the same time; null: one for each core.</param>
@@ -125,10 +125,10 @@ static class RunnerRole
         {
             // Under a supervisor another life of this runner goes on at once. Without one what is under way may come to its end.
             var atOnce = notify.IsSupervised || !stop.IsCancellationRequested;
-            if (!notify.SupervisorGone.IsCancellationRequested && (atOnce || !await IsDone(worker.Drained(), drain, time)))
+            if (!notify.SupervisorGone.IsCancellationRequested && (atOnce || !await IsDone(worker.Drained(), DrainFor, time)))
             {
                 worker.HandBack();
-                if (!await IsDone(worker.Drained(), handBack, time)) log.Warn("not everything could be given back: it comes back by its timeouts");
+                if (!await IsDone(worker.Drained(), HandBackFor, time)) log.Warn("not everything could be given back: it comes back by its timeouts");
             }
         }
         log.Info("ended");

@@ -91,23 +91,23 @@ sealed class ServerLink(Func<CancellationToken, Task<ServerAddress>> locate, Tim
     /// <param name="link">Whose server.</param>
     public sealed class Patience(TimeProvider time, TimeSpan limit, ServerLink link)
     {
+        readonly Backoff backoff = new(time, FirstPause, LongestPause);
         long? since;
-        TimeSpan pause;
 
         /// <summary>Nothing has failed since the last news.</summary>
         public bool First => since is null;
 
         /// <summary>There was news: whatever fails next fails for the first time.</summary>
-        public void Renew() => since = null;
+        public void Renew()
+        {
+            since = null;
+            backoff.Reset();
+        }
 
         /// <summary>Waits until the next attempt is due, or throws what failed (null: a stream that ended without an end).</summary>
         public async Task Wait(Exception? failed, CancellationToken cancel)
         {
-            if (since is null)
-            {
-                since = time.GetTimestamp();
-                pause = FirstPause;
-            }
+            since ??= time.GetTimestamp();
             var bound = failed is Failure ? WaitForStack : limit;
             if (time.GetElapsedTime(since.Value) >= bound)
             {
@@ -119,8 +119,7 @@ sealed class ServerLink(Func<CancellationToken, Task<ServerAddress>> locate, Tim
                 }
                 System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failed);
             }
-            await Task.Delay(pause, time, cancel);
-            pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
+            await backoff.Wait(cancel);
         }
     }
 }

@@ -10,8 +10,8 @@ static unsafe class UnixProcess
     /// <summary>The descriptor on which a child finds its notify pipe.</summary>
     const int NotifyDescriptor = 3;
 
-    static readonly Lock ownGate = new();
-    static readonly HashSet<int> own = [];
+    static readonly Lock OwnGate = new();
+    static readonly HashSet<int> Own = [];
 
     /// <summary>Starts the process and returns its id. The handles are those ends of pipes that are the child's, -1 for none.</summary>
     public static int Start(ChildSpec spec, nint input, nint output, nint error, nint notify)
@@ -68,10 +68,10 @@ static unsafe class UnixProcess
             var nativePath = strings.Add(path);
             var nativeArguments = strings.AddList([path, .. arguments]);
             var nativeEnvironment = strings.AddList(environment);
-            lock (ownGate)
+            lock (OwnGate)
             {
                 Check(Libc.posix_spawn(&pid, nativePath, actions, attributes, nativeArguments, nativeEnvironment), null);
-                own.Add(pid);
+                Own.Add(pid);
             }
             return pid;
         }
@@ -98,7 +98,7 @@ static unsafe class UnixProcess
         int status = 0, result;
         do result = Libc.waitpid(pid, &status, 0);
         while (result < 0 && Marshal.GetLastPInvokeError() == Libc.EINTR);
-        lock (ownGate) own.Remove(pid);
+        lock (OwnGate) Own.Remove(pid);
         ReapOrphans();
         return ExitStatus.FromWait(status);
     }
@@ -121,7 +121,7 @@ static unsafe class UnixProcess
     {
         if (!adopts || !OperatingSystem.IsLinux()) return;
         var info = stackalloc byte[Libc.StructSize];
-        lock (ownGate)
+        lock (OwnGate)
         {
             while (true)
             {
@@ -130,7 +130,7 @@ static unsafe class UnixProcess
                 if (Libc.waitid(Libc.P_ALL, 0, info, Libc.WEXITED | Libc.WNOHANG | Libc.WNOWAIT) != 0) return;
                 var pid = *(int*)(info + 16);
                 // One of ours hides those behind it: its own thread reaps it now and comes here again.
-                if (pid == 0 || own.Contains(pid)) return;
+                if (pid == 0 || Own.Contains(pid)) return;
                 int status;
                 _ = Libc.waitpid(pid, &status, Libc.WNOHANG);
             }

@@ -13,9 +13,9 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
     /// <summary>How often a call that may succeed later is made before the run fails; with the waits below, some minutes.</summary>
     const int MostTries = 10;
 
-    static readonly TimeSpan firstWait = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan FirstWait = TimeSpan.FromSeconds(1);
 
-    static readonly TimeSpan longestWait = TimeSpan.FromSeconds(30);
+    static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(30);
 
     /// <summary>Makes the call, or takes what is stored, and tells what deciding needs of it.</summary>
     public async Task<ModelReport> Run(ModelTask task, Attempt attempt)
@@ -80,7 +80,7 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
                 }
                 catch (ModelFailure e) when (e.Retryable && tries < MostTries)
                 {
-                    var wait = e.RetryAfter ?? TimeSpan.FromTicks(Math.Min(longestWait.Ticks, firstWait.Ticks << (tries - 1)));
+                    var wait = e.RetryAfter ?? TimeSpan.FromTicks(Math.Min(LongestWait.Ticks, FirstWait.Ticks << (tries - 1)));
                     log.Warn("a model call failed and is made again", ("run", task.Run), ("step", task.Step), ("why", e.Message), ("wait", wait));
                     deltas.Retry(string.Create(CultureInfo.InvariantCulture, $"{e.Message}; trying again in {wait.TotalSeconds:0.#} s"));
                     await Task.Delay(wait, time, limit.Token);

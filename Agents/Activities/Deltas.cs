@@ -11,7 +11,7 @@ namespace Stigmer.Agents.Activities;
 sealed class Deltas : IAsyncDisposable
 {
     /// <summary>How long the end waits for the server to have taken the last delta: it should be shown before the answer.</summary>
-    static readonly TimeSpan patience = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
     readonly RunnerServer server;
     readonly SlotKey slot;
@@ -58,7 +58,7 @@ sealed class Deltas : IAsyncDisposable
         Signal();
         try
         {
-            await pump.WaitAsync(patience, time);
+            await pump.WaitAsync(Patience, time);
         }
         catch (TimeoutException)
         {

@@ -16,10 +16,10 @@ namespace Stigmer.Agents.Activities;
 sealed class RunnerServer(GrpcChannel channel, string life, Log log, TimeProvider time)
 {
     /// <summary>How long one call may take before it is repeated.</summary>
-    static readonly TimeSpan callDeadline = TimeSpan.FromSeconds(10);
+    static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(10);
 
     /// <summary>How long the server holds a claim's answer while another runner works on the slot; it allows 20 s.</summary>
-    static readonly TimeSpan claimWait = TimeSpan.FromSeconds(15);
+    static readonly TimeSpan ClaimWait = TimeSpan.FromSeconds(15);
 
     /// <summary>The calls themselves.</summary>
     public RunnerService.RunnerServiceClient Calls { get; } = new(channel);
@@ -31,27 +31,27 @@ sealed class RunnerServer(GrpcChannel channel, string life, Log log, TimeProvide
     /// <param name="key">Random for each attempt at the slot: an answer that was lost is given again.</param>
     public Task<ClaimResponse> Claim(SlotKey slot, string key, Attempt attempt, CancellationToken cancel)
     {
-        var request = new ClaimRequest { Slot = slot, Key = key, Caller = Caller(attempt), WaitMs = (long)claimWait.TotalMilliseconds };
-        return Repeated("claim", claimWait + callDeadline, options => Calls.ClaimAsync(request, options), cancel);
+        var request = new ClaimRequest { Slot = slot, Key = key, Caller = Caller(attempt), WaitMs = (long)ClaimWait.TotalMilliseconds };
+        return Repeated("claim", ClaimWait + CallLimit, options => Calls.ClaimAsync(request, options), cancel);
     }
 
     /// <summary>Ends a claim that brought no result.</summary>
     public Task GiveBack(SlotKey slot, bool begun, CancellationToken cancel)
     {
         var request = new GiveBackRequest { Slot = slot, RunnerLife = life, Begun = begun };
-        return Repeated("give back", callDeadline, options => Calls.GiveBackAsync(request, options), cancel);
+        return Repeated("give back", CallLimit, options => Calls.GiveBackAsync(request, options), cancel);
     }
 
     /// <summary>Stores a result; null where the server refuses it.</summary>
     public async Task<TranscriptEntry?> Append(AppendRequest request, CancellationToken cancel)
     {
-        var answer = await Repeated("append", callDeadline, options => Calls.AppendAsync(request, options), cancel);
+        var answer = await Repeated("append", CallLimit, options => Calls.AppendAsync(request, options), cancel);
         return answer.Refused ? null : answer.Stored;
     }
 
     /// <summary>Closes the turn, or hears that a message is unread.</summary>
     public Task<EndTurnResponse> EndTurn(EndTurnRequest request, CancellationToken cancel) =>
-        Repeated("end turn", callDeadline, options => Calls.EndTurnAsync(request, options), cancel);
+        Repeated("end turn", CallLimit, options => Calls.EndTurnAsync(request, options), cancel);
 
     /// <summary>The run's spec and what its transcript holds after a place. Read as a whole, so that it can be repeated.</summary>
     public Task<List<ReadTranscriptResponse>> Read(ReadTranscriptRequest request, CancellationToken cancel) =>
@@ -65,7 +65,7 @@ sealed class RunnerServer(GrpcChannel channel, string life, Log log, TimeProvide
     {
         try
         {
-            await Calls.MissingAsync(new MissingRequest { WorkflowId = workflowId }, CallTime.Within(callDeadline, cancel));
+            await Calls.MissingAsync(new MissingRequest { WorkflowId = workflowId }, CallTime.Within(CallLimit, cancel));
         }
         catch (RpcException e)
         {

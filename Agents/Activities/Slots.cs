@@ -14,7 +14,7 @@ namespace Stigmer.Agents.Activities;
 sealed class Slots(RunnerServer server, Log log, TimeProvider time, CancellationToken end)
 {
     /// <summary>The least time between two questions for a slot that another runner holds, should the server not have waited.</summary>
-    static readonly TimeSpan heldAgain = TimeSpan.FromMilliseconds(250);
+    static readonly TimeSpan HeldAgain = TimeSpan.FromMilliseconds(250);
 
     readonly ConcurrentDictionary<SlotKey, Task> underWay = new();
 
@@ -92,7 +92,7 @@ sealed class Slots(RunnerServer server, Log log, TimeProvider time, Cancellation
                     log.Info("the server refused a slot", ("run", slot.RunId), ("turn", slot.Turn), ("step", slot.Step), ("slot", slot.Slot), ("why", claim.Refused.Why));
                     return new Filled(null, Refused: true);
                 case ClaimResponse.AnswerOneofCase.Held:
-                    await Task.Delay(heldAgain, time, attempt.Stop);
+                    await Task.Delay(HeldAgain, time, attempt.Stop);
                     continue;
                 case ClaimResponse.AnswerOneofCase.Yours:
                     return await Do(slot, attempt, new Work(claim.Yours.BegunBefore, attempt.Stop), work);

@@ -19,10 +19,10 @@ static class Decider
     public const int StepsPerWorkflow = 50;
 
     /// <summary>What start_to_close grants beyond what is left of the run's time.</summary>
-    static readonly TimeSpan grace = TimeSpan.FromSeconds(60);
+    static readonly TimeSpan Grace = TimeSpan.FromSeconds(60);
 
     /// <summary>start_to_close of a run without a time limit, and of EndTurn.</summary>
-    static readonly TimeSpan day = TimeSpan.FromHours(24);
+    static readonly TimeSpan Day = TimeSpan.FromHours(24);
 
     /// <summary>
     /// What is to be done after this history, or after any beginning of one. The same history gives the same commands;
@@ -172,7 +172,7 @@ static class Decider
                     {
                         Run = input.Run, Turn = input.Turn, Step = lastStep, End = ending.End, Error = ending.Error, Limit = ending.Limit, ReadUpTo = readUpTo,
                     };
-                    return [new TurnCommand.Schedule(ActivityId.End(step), input.EndQueue, task, day)];
+                    return [new TurnCommand.Schedule(ActivityId.End(step), input.EndQueue, task, Day)];
                 case { End: null }:
                     return [];
                 case { End: TurnEvent.EndAnswered { Report.Answer: EndAnswer.Unread } }:
@@ -218,7 +218,7 @@ static class Decider
 
         long LeftMs => input.TimeoutMs > 0 ? Math.Max(1, input.TimeoutMs - workedMs) : 0;
 
-        TimeSpan StartToClose => input.TimeoutMs > 0 ? TimeSpan.FromMilliseconds(LeftMs) + grace : day;
+        TimeSpan StartToClose => input.TimeoutMs > 0 ? TimeSpan.FromMilliseconds(LeftMs) + Grace : Day;
     }
 
     /// <summary>How a turn is to end.</summary>

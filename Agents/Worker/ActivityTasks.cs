@@ -12,10 +12,10 @@ sealed class ActivityTasks(
     Engine engine, string queue, Func<Attempt, Task<Payloads>> carryOut, Log log, TimeProvider time, CancellationToken end)
 {
     /// <summary>A cancel reaches an activity only in the answer to a heartbeat, and is to take effect within a second.</summary>
-    static readonly TimeSpan heartbeat = TimeSpan.FromMilliseconds(800);
+    static readonly TimeSpan HeartbeatEvery = TimeSpan.FromMilliseconds(800);
 
     /// <summary>How soon another runner may take what was handed back.</summary>
-    static readonly TimeSpan atOnce = TimeSpan.FromMilliseconds(1);
+    static readonly TimeSpan AtOnce = TimeSpan.FromMilliseconds(1);
 
     readonly ConcurrentDictionary<Attempt, bool> underWay = new();
 
@@ -85,7 +85,7 @@ sealed class ActivityTasks(
         }
         catch (OperationCanceledException) when (attempt.Stop.IsCancellationRequested)
         {
-            return Failed(attempt, new TurnError("The runner handed the work back", attempt.Reason.ToString()), retryable: true, atOnce);
+            return Failed(attempt, new TurnError("The runner handed the work back", attempt.Reason.ToString()), retryable: true, AtOnce);
         }
         catch (Exception e) when (e is not OperationCanceledException || !end.IsCancellationRequested)
         {
@@ -123,7 +123,7 @@ sealed class ActivityTasks(
     async Task Heartbeat(Attempt attempt, CancellationToken over)
     {
         var request = new RecordActivityTaskHeartbeatRequest { Namespace = engine.Namespace, Identity = engine.Identity, TaskToken = attempt.Task.TaskToken };
-        using var timer = new PeriodicTimer(heartbeat, time);
+        using var timer = new PeriodicTimer(HeartbeatEvery, time);
         try
         {
             while (await timer.WaitForNextTickAsync(over))

@@ -20,10 +20,10 @@ static class CommandWriter
     /// <summary>An activity that does not show for so long is taken for dead.</summary>
     public static readonly TimeSpan HeartbeatTimeout = TimeSpan.FromSeconds(10);
 
-    static readonly TimeSpan initialInterval = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan InitialInterval = TimeSpan.FromSeconds(1);
 
     /// <summary>The longest time between two attempts of an activity.</summary>
-    static readonly TimeSpan maximumInterval = TimeSpan.FromSeconds(5);
+    static readonly TimeSpan MaximumInterval = TimeSpan.FromSeconds(5);
 
     /// <summary>One command.</summary>
     public static Command Write(TurnCommand command) => command switch
@@ -79,7 +79,7 @@ static class CommandWriter
             HeartbeatTimeout = Duration.FromTimeSpan(HeartbeatTimeout),
             RetryPolicy = new RetryPolicy
             {
-                InitialInterval = Duration.FromTimeSpan(initialInterval), BackoffCoefficient = 2, MaximumInterval = Duration.FromTimeSpan(maximumInterval),
+                InitialInterval = Duration.FromTimeSpan(InitialInterval), BackoffCoefficient = 2, MaximumInterval = Duration.FromTimeSpan(MaximumInterval),
             },
         };
     }

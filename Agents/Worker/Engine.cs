@@ -13,9 +13,9 @@ namespace Stigmer.Agents.Worker;
 sealed class Engine(GrpcChannel channel, string name, string identity, Action<string> missing, Log log, TimeProvider time)
 {
     /// <summary>A poll hangs for about a minute at the server.</summary>
-    static readonly TimeSpan pollDeadline = TimeSpan.FromSeconds(70);
+    static readonly TimeSpan PollLimit = TimeSpan.FromSeconds(70);
 
-    static readonly TimeSpan callDeadline = TimeSpan.FromSeconds(10);
+    static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(10);
 
     /// <summary>The calls themselves.</summary>
     public WorkflowService.WorkflowServiceClient Calls { get; } = new(channel);
@@ -30,10 +30,10 @@ sealed class Engine(GrpcChannel channel, string name, string identity, Action<st
     public void Missing(string workflowId) => missing(workflowId);
 
     /// <summary>What a poll is called with.</summary>
-    public CallOptions PollOptions(CancellationToken cancel) => CallTime.Within(pollDeadline, cancel);
+    public CallOptions PollOptions(CancellationToken cancel) => CallTime.Within(PollLimit, cancel);
 
     /// <summary>What any other call is called with.</summary>
-    public CallOptions Options(CancellationToken cancel) => CallTime.Within(callDeadline, cancel);
+    public CallOptions Options(CancellationToken cancel) => CallTime.Within(CallLimit, cancel);
 
     /// <summary>
     /// Waits until the namespace can be used: a dev server takes calls a moment before that. Fails with <see cref="Failure"/>

@@ -1,4 +1,5 @@
 using Grpc.Core;
+using Stigmer.Rpc;
 
 namespace Stigmer.Agents.Worker;
 

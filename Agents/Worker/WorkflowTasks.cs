@@ -13,7 +13,7 @@ namespace Stigmer.Agents.Worker;
 sealed class WorkflowTasks(Engine engine, string queue, Log log, TimeProvider time)
 {
     /// <summary>A workflow task that is not answered within 10 s comes again: no answer is worth giving later.</summary>
-    static readonly TimeSpan patience = TimeSpan.FromSeconds(9);
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(9);
 
     /// <summary>One long poll; null: there was nothing.</summary>
     public async Task<PollWorkflowTaskQueueResponse?> Poll(CancellationToken cancel)
@@ -29,7 +29,7 @@ sealed class WorkflowTasks(Engine engine, string queue, Log log, TimeProvider ti
     /// <summary>Works on a task. A bug of ours fails the task, never the workflow: a release without it goes on from there.</summary>
     public async Task Work(PollWorkflowTaskQueueResponse task)
     {
-        using var giveUp = new CancellationTokenSource(patience, time);
+        using var giveUp = new CancellationTokenSource(Patience, time);
         try
         {
             if (task.Query is { } query)

@@ -44,15 +44,14 @@ sealed class EngineLink(RunStore store, EngineClient engine, string kind, string
     /// <summary>Until <paramref name="stop"/>.</summary>
     public async Task Run(CancellationToken stop)
     {
-        var wait = Shortest;
-        string? trouble = null;
+        var backoff = new Backoff(time, Shortest, Longest);
         string? known = null;
         while (!stop.IsCancellationRequested)
         {
             try
             {
                 var id = await engine.Identify(stop);
-                if (trouble is not null || known is null || known != id)
+                if (backoff.Failures > 0 || known is null || known != id)
                 {
                     // The first time, or after an outage, or another database at the same address.
                     await store.EngineKnown(new EngineIdentity(id, kind, address));
@@ -60,7 +59,7 @@ sealed class EngineLink(RunStore store, EngineClient engine, string kind, string
                     await Drain(id, stop);
                     await LookFor(id, await store.BoundHere(), stop);
                 }
-                (trouble, wait) = (null, Shortest);
+                backoff.Reset();
                 await Drain(id, stop);
                 await LookFor(id, TakeMissing(), stop);
                 if (kind == EngineIdentity.Embedded) await wake.WaitAsync(stop);
@@ -79,19 +78,17 @@ sealed class EngineLink(RunStore store, EngineClient engine, string kind, string
                 if (stop.IsCancellationRequested) return;
                 // It stands in the outbox and is asked again.
                 var why = e is RpcException rpc ? $"{rpc.StatusCode}: {rpc.Status.Detail}" : e.Message;
-                if (trouble is null) log.Warn("The workflow engine does not do what it was asked", ("address", address), ("why", why));
-                trouble = why;
-                await Pause(wait, stop);
-                wait = wait * 2 < Longest ? wait * 2 : Longest;
+                if (backoff.Failures == 0) log.Warn("The workflow engine does not do what it was asked", ("address", address), ("why", why));
+                await Pause(backoff, stop);
             }
         }
     }
 
-    async Task Pause(TimeSpan wait, CancellationToken stop)
+    static async Task Pause(Backoff backoff, CancellationToken stop)
     {
         try
         {
-            await Task.Delay(wait, time, stop);
+            await backoff.Wait(stop);
         }
         catch (OperationCanceledException)
         {

@@ -1,4 +1,4 @@
-namespace Stigmer.Agents.Worker;
+namespace Stigmer.Rpc;
 
 /// <summary>How long to wait before something is tried again: longer after each failure, and never longer than a bound.</summary>
 sealed class Backoff(TimeProvider time, TimeSpan first, TimeSpan most)
