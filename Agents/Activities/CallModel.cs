@@ -67,8 +67,6 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
             var (settings, client) = models.Of(transcript.Spec);
             var call = new ModelCall(settings, transcript.Spec.Instructions, transcript.Before, WorkspaceTools.All, task.Step);
             await using var deltas = new Deltas(server, slot, time);
-            // Whatever an attempt before this one had shown is not part of this answer.
-            if (work.BegunBefore) deltas.Retry("the call was interrupted and is made again");
             for (var tries = 1; ; tries++)
             {
                 try

@@ -76,6 +76,18 @@ public sealed class WorkerTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_workflow_that_fails_since_its_turn_could_not_be_closed_is_looked_at_by_the_server()
+    {
+        Run();
+        var failed = new HistoryEvent { EventId = 5, EventType = EventType.ActivityTaskFailed };
+        failed.ActivityTaskFailedEventAttributes = new() { ScheduledEventId = 4, Failure = Failures.Of(new TurnError("too large"), retryable: false) };
+        world.Engine.HandOut(WorkflowTask(Start(), Scheduled(2, "model-1"), Completed(3, 2, new ModelReport { ReadUpTo = 1 }), Scheduled(4, "end-1"), failed));
+        var answer = await world.Engine.Answer<RespondWorkflowTaskCompletedRequest>();
+        Assert.Equal(CommandType.FailWorkflowExecution, Assert.Single(answer.Commands).CommandType);
+        Assert.Equal("r/1/1", await world.Record.MissingWorkflows.Reader.ReadAsync(TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
     public async Task The_history_is_read_to_its_last_page()
     {
         Run();
