@@ -2,7 +2,7 @@ namespace Stigmer.Config;
 
 /// <summary>
 /// What is known about model providers and their models, all in one place. It ages fast.
-/// Gathered on 2026-11-24 from stored copies of Anthropic's pages models/overview and about-claude/models/model-ids-and-versions,
+/// Gathered on 2026-11-24 from Anthropic's pages models/overview and about-claude/models/model-ids-and-versions,
 /// OpenAI's pages codex/model-selection and api/docs/deprecations, and reports about Ollama's library; nothing was called live.
 /// The successor is the vendor's word for claude-sonnet-4-5 and our reading of their model pages for the others.
 /// </summary>
