@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
 using System.Text;
 using Stigmer.Processes;
 using Stigmer.Runtime;
@@ -21,6 +22,8 @@ static class InternalDaemon
 
     static async Task<int> Run(CancellationToken cancel)
     {
+        // The end of a terminal is nothing to it, whoever passes that on.
+        using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => context.Cancel = true);
         var notify = Notify.ToStarter(Environment.GetEnvironmentVariable, TimeProvider.System);
         try
         {

@@ -12,17 +12,26 @@ namespace Stigmer.Commands;
 /// </summary>
 static class LocalForeground
 {
-    /// <summary>Runs the stack until it has ended; 0 once it was ready.</summary>
+    /// <summary>Finds out what is needed, and runs the stack; 0 once it was ready.</summary>
     public static async Task<int> Run(Settings settings, TimeSpan timeout, Terminal terminal, CancellationToken cancel)
     {
         if (DaemonLock.IsHeld(settings.Home)) throw AlreadyRunning(settings.Home);
-        using var orphans = Environment.ProcessId == 1 && OperatingSystem.IsLinux() ? UnixProcess.AdoptOrphans() : null;
         var view = new StartView(terminal);
-        var order = await LocalStart.Order(settings, timeout, view, terminal, cancel);
-        var screen = new Screen(terminal, settings.Llm, view, cancel);
-        var ended = await Daemon.Run(order, TimeProvider.System, listening: () => { }, starterGone: null, screen.Show, screen.Echo, cancel);
+        return await Run(await LocalStart.Order(settings, timeout, view, terminal, cancel), view, terminal, cancel);
+    }
+
+    /// <summary>Runs the stack until it has ended; 0 once it was ready.</summary>
+    public static async Task<int> Run(StartOrder order, StartView view, Terminal terminal, CancellationToken cancel)
+    {
+        using var orphans = Environment.ProcessId == 1 && OperatingSystem.IsLinux() ? UnixProcess.AdoptOrphans() : null;
+        var home = order.Settings.Home;
+        var screen = new Screen(terminal, order.Settings.Llm, view, cancel);
+        int? ended;
+        // Somebody who asks whether a stack runs holds the lock for an instant.
+        do ended = await Daemon.Run(order, TimeProvider.System, listening: () => { }, starterGone: null, screen.Show, screen.Echo, cancel);
+        while (ended is null && !DaemonLock.IsHeld(home));
         view.End();
-        if (ended is not { } code) throw AlreadyRunning(settings.Home);
+        if (ended is not { } code) throw AlreadyRunning(home);
         // Told to end before it was ready: whoever sent the signal learns that it was heard.
         if (!screen.WasReady) cancel.ThrowIfCancellationRequested();
         return code;

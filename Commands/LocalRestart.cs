@@ -24,9 +24,9 @@ static class LocalRestart
         var settings = LocalStart.Resolve(request, terminal);
         var view = new StartView(terminal);
         var order = await LocalStart.Order(settings, request.Timeout, view, terminal, cancel);
-        if (await Running(settings.Home, cancel) is { } running) WarnOfEngine(running, settings.Temporal, terminal);
+        if (await Running(settings.Home, cancel) is { } running && request.Flags is { Embedded: false, Managed: false }) WarnOfEngine(running, settings.Temporal, terminal);
         await Launcher.Stop(settings.Home, Daemon.DefaultGrace, () => { }, TimeProvider.System, cancel);
-        if (request.Foreground) return await LocalForeground.Run(settings, request.Timeout, terminal, cancel);
+        if (request.Foreground) return await LocalForeground.Run(order, view, terminal, cancel);
         var launched = await LocalStart.Start(order, view, cancel);
         terminal.Ok("Daemon restarted successfully");
         await LocalStart.Report(launched.State, alreadyRunning: false, terminal, cancel);

@@ -46,6 +46,8 @@ static class LocalStart
         var order = await Order(settings, request.Timeout, view, terminal, cancel);
         var launched = await Start(order, view, cancel);
         if (launched.AlreadyRunning) return await AlreadyRunning(launched.State, settings, request, terminal, cancel);
+        // The start of somebody else, that this one joined.
+        CheckEngine(launched.State, request.Flags);
         await Report(launched.State, alreadyRunning: false, terminal, cancel);
         return ExitCode.Done;
     }
@@ -101,13 +103,7 @@ static class LocalStart
 
     static async Task<int> AlreadyRunning(StackState running, Settings settings, StartRequest request, Terminal terminal, CancellationToken cancel)
     {
-        var asked = request.Flags.Embedded ? "embedded" : request.Flags.Managed ? "managed" : running.Engine;
-        if (asked != running.Engine)
-        {
-            throw new Failure(
-                $"Stigmer is already running on {running.Document.Endpoint} with the {running.Engine} engine", $"--{asked} names another one",
-                $"`stigmer local restart --{asked}` changes it");
-        }
+        CheckEngine(running, request.Flags);
         terminal.Ok($"Stigmer is already running on {running.Document.Endpoint}");
         var changed = Differences(running.Values, settings.Values);
         if (changed.Count > 0) terminal.Warn($"Configured otherwise since it was started: {string.Join(", ", changed)}: `stigmer local restart` puts that in force");
@@ -117,6 +113,15 @@ static class LocalStart
         }
         await Report(running, alreadyRunning: true, terminal, cancel);
         return ExitCode.Done;
+    }
+
+    static void CheckEngine(StackState running, Flags flags)
+    {
+        var asked = flags.Embedded ? "embedded" : flags.Managed ? "managed" : running.Engine;
+        if (asked == running.Engine) return;
+        throw new Failure(
+            $"Stigmer is already running on {running.Document.Endpoint} with the {running.Engine} engine", $"--{asked} names another one",
+            $"`stigmer local restart --{asked}` changes it");
     }
 
     /// <summary>The keys whose values are others now, each with both.</summary>

@@ -40,7 +40,7 @@ static class LocalStatus
     {
         Running = true,
         Pid = StateFiles.ReadProcess(home.DaemonPid)?.Pid,
-        Components = [.. StateFiles.ReadChildren(home.Children).Select(c => new ComponentStatus(c.Name, c.Pid, "unhealthy", 0, File.GetLastWriteTimeUtc(home.Children), "its supervisor does not answer"))],
+        Components = [.. StateFiles.ReadChildren(home.Children).Children.Select(c => new ComponentStatus(c.Name, c.Pid, "unhealthy", 0, File.GetLastWriteTimeUtc(home.Children), "its supervisor does not answer"))],
     };
 
     /// <summary>What there is to tell without a daemon: a stopped stack.</summary>

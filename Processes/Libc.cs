@@ -58,6 +58,10 @@ static unsafe partial class Libc
     public static int O_APPEND => OperatingSystem.IsMacOS() ? 0x8 : 0x400;
     public static int O_CLOEXEC => OperatingSystem.IsMacOS() ? 0x1000000 : 0x80000;
 
+    [LibraryImport("libc", SetLastError = true)]
+    [SupportedOSPlatform("linux")]
+    public static partial int fstat(int descriptor, byte* status);
+
     [LibraryImport("libc")]
     public static partial int posix_spawn(int* pid, byte* path, byte* fileActions, byte* attributes, byte** arguments, byte** environment);
 

@@ -17,17 +17,33 @@ static class LinuxProcessTable
         return new ProcessIdentity(pid, parsed.Start, boot);
     }
 
+    /// <summary>The processes of a group that had exactly this NAME=VALUE in their environment when they began; none without /proc.</summary>
+    public static IReadOnlyList<ProcessIdentity> InGroup(int group, string variable)
+    {
+        var found = new List<ProcessIdentity>();
+        if (!Directory.Exists("/proc/self")) return found;
+        foreach (var folder in Directory.EnumerateDirectories("/proc"))
+        {
+            if (!int.TryParse(Path.GetFileName(folder), NumberStyles.None, CultureInfo.InvariantCulture, out var pid)) continue;
+            // Who it is comes first: what is read then is read of that process, or of none.
+            if (Identity(pid) is not { } identity || Read($"{folder}/stat") is not { } stat || ParseStat(stat)?.Group != group) continue;
+            if (Read($"{folder}/environ")?.Split('\0').Contains(variable) == true && identity.IsAlive) found.Add(identity);
+        }
+        return found;
+    }
+
     /// <summary>
-    /// State and start time (fields 3 and 22 of proc(5)) of a stat line; null where it is none. The name, in parentheses, may
+    /// State, process group and start time (fields 3, 5 and 22 of proc(5)) of a stat line; null where it is none. The name, in parentheses, may
     /// hold blanks and parentheses itself: fields count from the last closing one.
     /// </summary>
-    public static (char State, long Start)? ParseStat(string stat)
+    public static (char State, int Group, long Start)? ParseStat(string stat)
     {
         var close = stat.LastIndexOf(')');
         if (close < 0) return null;
         var fields = stat[(close + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         if (fields.Length < 20 || fields[0].Length != 1) return null;
-        return long.TryParse(fields[19], NumberStyles.None, CultureInfo.InvariantCulture, out var start) ? (fields[0][0], start) : null;
+        return int.TryParse(fields[2], NumberStyles.None, CultureInfo.InvariantCulture, out var group)
+            && long.TryParse(fields[19], NumberStyles.None, CultureInfo.InvariantCulture, out var start) ? (fields[0][0], group, start) : null;
     }
 
     /// <summary>The process's name as the kernel knows it, at most 15 characters; null where it has ended.</summary>

@@ -73,10 +73,11 @@ sealed class Daemon
     async Task<int> Run(StigmerHome home, Action listening, Task? starterGone, CancellationToken stop)
     {
         logs.Daemon.Info("started", ("version", Build.Version), ("pid", Environment.ProcessId), ("home", home.Root));
-        await EndLeftovers(home);
+        await Leftovers.End(
+            home, UndoGrace, (component, process) => logs.Daemon.Warn("ends what an earlier daemon left", ("component", component), ("pid", process.Pid)), time, CancellationToken.None);
         StateFiles.WriteProcess(home.DaemonPid, NamedProcess.From("daemon", ProcessIdentity.Of(Environment.ProcessId)));
         var listener = ControlSocket.Listen(home.ControlSocket);
-        using var server = new ControlServer(listener, Hello, Asked, Left);
+        using var server = new ControlServer(listener, Hello, Asked, Left, time);
         var serving = server.Run();
         if (starterGone is not null)
         {
@@ -114,30 +115,8 @@ sealed class Daemon
         logs.Daemon.Info("ended");
         server.Dispose();
         await serving;
-        await server.Drain(TimeSpan.FromSeconds(1), time);
+        await server.Drain(TimeSpan.FromSeconds(1));
         return failure is null ? ExitCode.Done : throw failure;
-    }
-
-    /// <summary>What an earlier daemon left that was killed: by pid, start time and boot, or not at all.</summary>
-    async Task EndLeftovers(StigmerHome home)
-    {
-        var named = StateFiles.ReadChildren(home.Children).Append(StateFiles.ReadProcess(home.TemporalPid)).OfType<NamedProcess>();
-        foreach (var left in named.DistinctBy(p => p.Pid))
-        {
-            if (!left.Identity.IsAlive) continue;
-            logs.Daemon.Warn("ends what an earlier daemon left", ("component", left.Name), ("pid", left.Pid));
-            left.Identity.AskToEnd();
-            using var grace = new CancellationTokenSource(UndoGrace, time);
-            try
-            {
-                await left.Identity.WaitForEnd(time, grace.Token);
-            }
-            catch (OperationCanceledException)
-            {
-                left.Identity.Kill();
-                await left.Identity.WaitForEnd(time, CancellationToken.None);
-            }
-        }
     }
 
     ControlReply Hello()
@@ -223,6 +202,8 @@ sealed class Daemon
         ControlReply reply;
         lock (gate)
         {
+            // The last who waited may have left at this very moment.
+            undo.Token.ThrowIfCancellationRequested();
             phase = DaemonPhase.Ready;
             reply = ReadyReply();
             foreach (var connection in waiting) connection.Send(reply);

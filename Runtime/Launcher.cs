@@ -18,6 +18,9 @@ static class Launcher
     /// <summary>How long a daemon that holds the lock may take to answer on its socket before it counts as hung.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
+    /// <summary>How many components are stopped one after the other, each with the grace.</summary>
+    const int Components = 3;
+
     /// <summary>
     /// Starts the stack and waits until it is ready; joins a start that is under way; a stack that runs is left as it is.
     /// Cancelling undoes the start, unless somebody else waits for it too. Fails with what hindered the start.
@@ -62,7 +65,8 @@ static class Launcher
     }
 
     /// <summary>
-    /// Stops the stack. False: none ran. A daemon that does not answer is ended by its identity, its children with it.
+    /// Stops the stack. False: none ran. A daemon that does not answer, or does not come to an end in the time that its
+    /// components have, is ended by its identity, and its children with it.
     /// </summary>
     /// <param name="home">Whose.</param>
     /// <param name="grace">How long each component may take before it is killed.</param>
@@ -79,7 +83,8 @@ static class Launcher
                 {
                     begins();
                     await daemon.Send(new ControlRequest(ControlRequest.Stop, (long)grace.TotalMilliseconds), cancel);
-                    await WaitForEnd(home, daemon, time, cancel);
+                    if (await EndsWithin(Components * grace + Patience, home, daemon, time, cancel)) return true;
+                    await Kill(home, time, cancel);
                     return true;
                 }
             }
@@ -88,17 +93,19 @@ static class Launcher
             await Task.Delay(TimeSpan.FromMilliseconds(20), time, cancel);
         }
         begins();
+        await Kill(home, time, cancel);
+        return true;
+    }
+
+    /// <summary>Ends a daemon that hangs.</summary>
+    static async Task Kill(StigmerHome home, TimeProvider time, CancellationToken cancel)
+    {
         var hung = StateFiles.ReadProcess(home.DaemonPid)?.Identity;
         if (hung is null || !hung.Kill()) throw Hung(home);
         await hung.WaitForEnd(time, cancel);
-        foreach (var child in StateFiles.ReadChildren(home.Children))
-        {
-            // On Linux they died with it.
-            child.Identity.Kill();
-            await child.Identity.WaitForEnd(time, cancel);
-        }
+        // On Linux they died with it, but for what they had started themselves.
+        await Leftovers.End(home, TimeSpan.Zero, (_, _) => { }, time, cancel);
         foreach (var file in (ReadOnlySpan<string>)[home.ControlSocket, home.Children, home.TemporalPid, home.DaemonPid]) StateFiles.Delete(file);
-        return true;
     }
 
     /// <summary>The state of the stack; null where none runs.</summary>
@@ -178,9 +185,34 @@ static class Launcher
         while (await daemon.Next(cancel) is not null)
         {
         }
-        if (daemon.Daemon is { } process) await process.WaitForEnd(time, cancel);
-        // Where the system does not tell of processes, the lock does.
-        while (DaemonLock.IsHeld(home)) await Task.Delay(TimeSpan.FromMilliseconds(5), time, cancel);
+        if (daemon.Daemon is { } process)
+        {
+            // Not by the lock: the next daemon may hold it already.
+            await process.WaitForEnd(time, cancel);
+            return;
+        }
+        // Where the system does not tell of processes, the lock does, and the next daemon by being another.
+        while (DaemonLock.IsHeld(home))
+        {
+            using var next = await ControlClient.TryConnect(home, cancel);
+            if (next is not null && next.Hello.Pid != daemon.Hello.Pid) return;
+            await Task.Delay(TimeSpan.FromMilliseconds(5), time, cancel);
+        }
+    }
+
+    static async Task<bool> EndsWithin(TimeSpan limit, StigmerHome home, ControlClient daemon, TimeProvider time, CancellationToken cancel)
+    {
+        using var patience = new CancellationTokenSource(limit, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancel);
+        try
+        {
+            await WaitForEnd(home, daemon, time, either.Token);
+            return true;
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            return false;
+        }
     }
 
     static Failure Died(StigmerHome home)

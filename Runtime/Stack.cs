@@ -23,7 +23,8 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     readonly StigmerHome home = order.Settings.Home;
     readonly Lock gate = new();
     // Also of a daemon that was killed: whoever begins this stack has seen to it that nothing of that one is left.
-    readonly List<string> lives = [.. StateFiles.ReadLives(order.Settings.Home.Children)];
+    readonly List<string> lives = [.. StateFiles.ReadChildren(order.Settings.Home.Children).Lives];
+    readonly string mark = RandomId.New();
     readonly Dictionary<string, string> environment = ChildEnvironment.Clean(Environment.GetEnvironmentVariables());
     readonly DateTimeOffset startedAt = time.GetUtcNow();
     Component? temporal, server, runner;
@@ -93,6 +94,8 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     {
         void Line(string text) => tell(new ControlReply { Type = ControlReply.Line, Text = text });
 
+        environment["STIGMER_HOME"] = home.Root;
+        environment[Leftovers.Mark] = mark;
         if (Ports.Check(settings.Endpoint, ServerName, "backend.local.endpoint") is { } taken) throw taken;
         token = home.ReadOrMakeToken();
         switch (engine)
@@ -101,6 +104,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
                 await StartTemporal(tell, clock, cancel);
                 break;
             case TemporalMode.External:
+                await TemporalReadiness.Check(Connection(settings.Endpoint), time, cancel);
                 Line($"Using external Temporal at {settings.Temporal.Address}");
                 break;
         }
@@ -130,11 +134,17 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         temporalPort = wanted.Port == 0 ? Ports.PickFree() : wanted.Port;
         var address = new HostPort("localhost", temporalPort);
         if (Ports.Check(address with { Host = "127.0.0.1" }, "Temporal", "backend.local.temporal.port") is { } taken) throw taken;
-        Line("Starting managed Temporal server...");
+        // True once its binary is there or on its way: until then the embedded engine may come to take its place.
+        var said = false;
+        void Begin()
+        {
+            if (!said) Line("Starting managed Temporal server...");
+            said = true;
+        }
         TemporalBinary binary;
         try
         {
-            binary = await TemporalBinary.Acquire(wanted, home, null, new Downloading(tell, clock), cancel);
+            binary = await TemporalBinary.Acquire(wanted, home, null, new Downloading(Begin, tell, clock), cancel);
         }
         catch (TemporalUnavailable why) when (wanted.IsDefault)
         {
@@ -146,6 +156,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         {
             clock.Go();
         }
+        Begin();
         foreach (var warning in binary.Warnings) tell(new ControlReply { Type = ControlReply.Warning, Text = warning });
         temporalVersion = binary.Version;
         StigmerHome.Ensure(home.TemporalData);
@@ -239,15 +250,28 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     {
         lock (gate)
         {
-            var all = new List<NamedProcess>();
-            foreach (var component in Components)
+            try
             {
-                var process = component.Child is { } child ? NamedProcess.From(component.Name, child.Identity) : null;
-                if (process is not null) all.Add(process);
-                if (component.Name == TemporalName) StateFiles.WriteProcess(home.TemporalPid, process);
+                NameChildren();
             }
-            StateFiles.WriteChildren(home.Children, all, lives);
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // A full disk ends no component: without the files only a daemon that is killed leaves something to look for.
+                logs.Daemon.Warn("the children's names cannot be written", ("why", e.Message));
+            }
         }
+    }
+
+    void NameChildren()
+    {
+        var all = new List<NamedProcess>();
+        foreach (var component in Components)
+        {
+            var process = component.Child is { } child ? NamedProcess.From(component.Name, child.Identity) : null;
+            if (process is not null) all.Add(process);
+            if (component.Name == TemporalName) StateFiles.WriteProcess(home.TemporalPid, process);
+        }
+        StateFiles.WriteChildren(home.Children, new ChildrenDocument(all, lives, mark));
     }
 
     TemporalStatus TemporalStatus() => engine switch
@@ -273,7 +297,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     }
 
     /// <summary>Passes a download's progress on, a line at its beginning and then at most ten times a second.</summary>
-    sealed class Downloading(Action<ControlReply> tell, StartClock clock) : IProgress<DownloadProgress>
+    sealed class Downloading(Action begins, Action<ControlReply> tell, StartClock clock) : IProgress<DownloadProgress>
     {
         long last;
         bool begun;
@@ -283,6 +307,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
             clock.Stop();
             var now = Environment.TickCount64;
             if (begun && now - last < 100 && value.Bytes != value.Total) return;
+            if (!begun) begins();
             (begun, last) = (true, now);
             tell(new ControlReply { Type = ControlReply.Download, Text = $"Downloading Temporal CLI v{value.Version}...", Done = value.Bytes, Total = value.Total });
         }

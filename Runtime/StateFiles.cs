@@ -17,9 +17,13 @@ sealed record NamedProcess(string Name, int Pid, long Start, string Boot)
 }
 
 /// <summary>What children.json holds.</summary>
-/// <param name="Children">The processes.</param>
-/// <param name="Lives">See <see cref="StateFiles.ReadLives"/>; null: a file of an earlier release.</param>
-sealed record ChildrenDocument(IReadOnlyList<NamedProcess> Children, IReadOnlyList<string>? Lives = null);
+/// <param name="Children">The components' processes, each the leader of a group.</param>
+/// <param name="Lives">
+/// The latest lives of the agent-runner, the present one last. After a daemon that was killed, and once no process of it is
+/// left, they are known to have ended: the next runner takes their place at once.
+/// </param>
+/// <param name="Mark">What all that they start has in its environment (<see cref="Leftovers.Mark"/>); null: nothing.</param>
+sealed record ChildrenDocument(IReadOnlyList<NamedProcess> Children, IReadOnlyList<string> Lives, string? Mark = null);
 
 /// <summary>
 /// The small files in which the daemon tells who it and its children are. They are worthless after a reboot, which the boot id
@@ -38,17 +42,16 @@ static class StateFiles
     public static NamedProcess? ReadProcess(string path) => Read(path, StateJson.Default.NamedProcess);
 
     /// <summary>Writes children.json.</summary>
-    public static void WriteChildren(string path, IReadOnlyList<NamedProcess> children, IReadOnlyList<string> lives) =>
-        PrivateFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(new ChildrenDocument(children, lives), StateJson.Default.ChildrenDocument), lasting: false);
+    public static void WriteChildren(string path, ChildrenDocument children) =>
+        PrivateFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(children, StateJson.Default.ChildrenDocument), lasting: false);
 
-    /// <summary>Reads children.json; empty where it is not there or not ours.</summary>
-    public static IReadOnlyList<NamedProcess> ReadChildren(string path) => Read(path, StateJson.Default.ChildrenDocument)?.Children ?? [];
-
-    /// <summary>
-    /// The latest lives of the agent-runner, the present one last. After a daemon that was killed, and once no process of it is
-    /// left, they are known to have ended: the next runner takes their place at once.
-    /// </summary>
-    public static IReadOnlyList<string> ReadLives(string path) => Read(path, StateJson.Default.ChildrenDocument)?.Lives ?? [];
+    /// <summary>Reads children.json; one without anything where it is not there or not ours.</summary>
+    public static ChildrenDocument ReadChildren(string path)
+    {
+        var read = Read(path, StateJson.Default.ChildrenDocument);
+        // A file of another release lacks fields, and one that was written by something else may hold nulls anywhere.
+        return new ChildrenDocument([.. (read?.Children ?? []).Where(c => c is { Name: not null })], [.. (read?.Lives ?? []).Where(l => l is not null)], read?.Mark);
+    }
 
     /// <summary>Removes a file; nothing where there is none.</summary>
     public static void Delete(string path)

@@ -24,10 +24,13 @@ sealed class ControlConnection
 /// <param name="hello">What each connection is told first.</param>
 /// <param name="asked">A request came.</param>
 /// <param name="left">A connection ended.</param>
-sealed class ControlServer(Socket listener, Func<ControlReply> hello, Action<ControlConnection, ControlRequest> asked, Action<ControlConnection> left) : IDisposable
+/// <param name="time">The clock.</param>
+sealed class ControlServer(
+    Socket listener, Func<ControlReply> hello, Action<ControlConnection, ControlRequest> asked, Action<ControlConnection> left, TimeProvider time) : IDisposable
 {
     readonly Lock gate = new();
     readonly Dictionary<ControlConnection, Task> open = [];
+    volatile bool disposed;
 
     /// <summary>Accepts connections until disposed.</summary>
     public async Task Run()
@@ -41,7 +44,10 @@ sealed class ControlServer(Socket listener, Func<ControlReply> hello, Action<Con
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {
-                return; // Disposed.
+                if (disposed) return;
+                // One that hung up while it waited, or no descriptor is left for the moment, of whose end no event tells.
+                await Task.Delay(TimeSpan.FromMilliseconds(100), time);
+                continue;
             }
             var connection = new ControlConnection();
             lock (gate) open.Add(connection, Serve(connection, socket));
@@ -49,7 +55,7 @@ sealed class ControlServer(Socket listener, Func<ControlReply> hello, Action<Con
     }
 
     /// <summary>Ends every connection when what was sent is out, at the latest after <paramref name="patience"/>.</summary>
-    public async Task Drain(TimeSpan patience, TimeProvider time)
+    public async Task Drain(TimeSpan patience)
     {
         Task[] rest;
         lock (gate)
@@ -68,7 +74,11 @@ sealed class ControlServer(Socket listener, Func<ControlReply> hello, Action<Con
     }
 
     /// <summary>Stops listening.</summary>
-    public void Dispose() => listener.Dispose();
+    public void Dispose()
+    {
+        disposed = true;
+        listener.Dispose();
+    }
 
     async Task Serve(ControlConnection connection, Socket socket)
     {

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Threading.Channels;
+using Stigmer.Processes;
 
 namespace Stigmer.Runtime.Logs;
 
@@ -40,24 +41,31 @@ sealed class FollowedLog(string component, string path) : IDisposable
     /// <summary>The files that came after the one that is open, oldest first; none while it is the present one.</summary>
     List<FileStream> Successors()
     {
-        var mine = Head(current!);
+        var mine = Identity(current!);
         var newer = new List<FileStream>();
         foreach (var generation in LogFile.Generations(path).Reverse())
         {
             if (LogReader.TryOpen(generation) is not { } file) continue;
-            var head = Head(file);
-            if (head.AsSpan().SequenceEqual(mine))
+            var identity = Identity(file);
+            if (identity.AsSpan().SequenceEqual(mine))
             {
                 file.Dispose();
                 break;
             }
-            newer.Insert(0, file);
+            // The files may turn over while they are looked at: the last one is then met once more under its next name.
+            if (newer.Count > 0 && identity.AsSpan().SequenceEqual(Identity(newer[0]))) file.Dispose();
+            else newer.Insert(0, file);
         }
         return newer;
     }
 
-    static byte[] Head(FileStream file)
+    /// <summary>
+    /// What tells one open file from another: on Linux its number in the file system, elsewhere its first line, which holds a
+    /// time. (A program that says one thing without end writes files that all begin alike.)
+    /// </summary>
+    static byte[] Identity(FileStream file)
     {
+        if (OperatingSystem.IsLinux() && LinuxFile.Number(file.SafeFileHandle) is { } number) return BitConverter.GetBytes(number);
         var head = new byte[HeadSize];
         var count = RandomAccess.Read(file.SafeFileHandle, head, 0);
         var line = head.AsSpan(0, count).IndexOf((byte)'\n');

@@ -28,7 +28,7 @@ sealed class Component
     readonly Log log;
     readonly TimeProvider time;
     readonly Action<Component> childChanged;
-    readonly Channel<(int Start, ChildEvent Event)> events = Channel.CreateUnbounded<(int, ChildEvent)>(new() { SingleReader = true });
+    readonly Channel<(int Start, ChildEvent Event, TaskCompletionSource? Handled)> events = Channel.CreateUnbounded<(int, ChildEvent, TaskCompletionSource?)>(new() { SingleReader = true });
     TaskCompletionSource changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     volatile ChildState state;
     CancellationTokenSource? probing;
@@ -81,8 +81,10 @@ sealed class Component
     /// <summary>Asks it to end, kills it after the grace, and completes when no process of it is left.</summary>
     public async Task Stop(TimeSpan grace)
     {
-        if (state.Phase is ChildPhase.Stopped or ChildPhase.Failed) return;
-        Post(starts, new ChildEvent.StopRequested(grace));
+        // A start that was asked for a moment ago may not have begun: it comes first in the queue.
+        var handled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Post(starts, new ChildEvent.StopRequested(grace), handled);
+        await handled.Task;
         await Until(s => s.Phase is ChildPhase.Stopped or ChildPhase.Failed, CancellationToken.None);
     }
 
@@ -95,11 +97,11 @@ sealed class Component
         return new Failure($"{Name} does not start", $"it {reached.Detail}{LastLines()}", $"`stigmer local logs {Name}` shows all that it said");
     }
 
-    void Post(int start, ChildEvent happened) => events.Writer.TryWrite((start, happened));
+    void Post(int start, ChildEvent happened, TaskCompletionSource? handled = null) => events.Writer.TryWrite((start, happened, handled));
 
     async Task Loop()
     {
-        await foreach (var (start, happened) in events.Reader.ReadAllAsync())
+        await foreach (var (start, happened, handled) in events.Reader.ReadAllAsync())
         {
             // What an earlier process still had to say is of no account to the present one.
             if (start != starts && happened is not (ChildEvent.StartRequested or ChildEvent.StopRequested)) continue;
@@ -115,6 +117,7 @@ sealed class Component
             if (happened is ChildEvent.Spawned or ChildEvent.Exited) childChanged(this);
             Interlocked.Exchange(ref changed, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
             if (action is not null) Do(action);
+            handled?.SetResult();
         }
     }
 

@@ -11,11 +11,35 @@ static class TemporalReadiness
     /// <summary>One question's time. A server that takes longer is asked again.</summary>
     static readonly TimeSpan PerQuestion = TimeSpan.FromSeconds(5);
 
+    /// <summary>How long one that others run may keep us without being usable, before anything of ours is started.</summary>
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Asks a Temporal that others run, and answers the server's version. Fails with what is wrong with it: at once where
+    /// there is no connection or the answer is final, after ten seconds where it is silent or does not serve.
+    /// </summary>
+    public static async Task<string> Check(TemporalConnection connection, TimeProvider time, CancellationToken cancel)
+    {
+        string? reason = null;
+        using var limit = new CancellationTokenSource(Patience, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, limit.Token);
+        try
+        {
+            return await Wait(connection, starting: false, time, either.Token, why => reason = why);
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            throw new Failure(
+                $"Temporal at {connection.Address} cannot be used", reason ?? $"it did not answer within {Patience.TotalSeconds:0} s", "Check TEMPORAL_SERVICE_ADDRESS or temporal.address, and that it runs");
+        }
+    }
+
     /// <summary>
     /// Waits until the Temporal can be used, however long that takes, and answers the server's version. Fails on an answer
-    /// that waiting does not change: a key that is refused, and, unless the server is starting, a namespace that does not exist.
+    /// that waiting does not change: a key that is refused, and, unless the server is starting, a place that takes no
+    /// connection and a namespace that does not exist.
     /// </summary>
-    /// <param name="starting">The server was started a moment ago: NotFound for the namespace means not yet.</param>
+    /// <param name="starting">The server was started a moment ago: a refused connection and NotFound for the namespace mean not yet.</param>
     /// <param name="notYet">Is told, after each attempt, why it is not ready: what to say when the waiting is given up.</param>
     public static async Task<string> Wait(
         TemporalConnection connection, bool starting, TimeProvider time, CancellationToken cancel, Action<string>? notYet = null)
@@ -39,7 +63,8 @@ static class TemporalReadiness
             catch (RpcException e) when (!cancel.IsCancellationRequested && ChangesByItself(e, starting))
             {
                 // Asked again below.
-                notYet?.Invoke(e.StatusCode == StatusCode.NotFound ? $"namespace {connection.Namespace} is not there yet" : e.Status.Detail);
+                notYet?.Invoke(e.StatusCode == StatusCode.NotFound ? $"namespace {connection.Namespace} is not there yet"
+                    : e.Status.Detail.Length > 0 ? e.Status.Detail : "it takes the connection and does not answer");
             }
             catch (RpcException e) when (!cancel.IsCancellationRequested)
             {
@@ -78,8 +103,14 @@ static class TemporalReadiness
         _ when TlsProblem(e) is not null => false,
         StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.InvalidArgument or StatusCode.Unimplemented => false,
         StatusCode.NotFound => starting,
+        _ when ConnectionProblem(e) is not null => starting,
         _ => true,
     };
+
+    static string? ConnectionProblem(RpcException e) => e.Status.DebugException is HttpRequestException
+    {
+        HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.ProxyTunnelError,
+    } connection ? (connection.InnerException ?? connection).Message : null;
 
     static string? TlsProblem(RpcException e) =>
         e.Status.DebugException is HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } tls ? (tls.InnerException ?? tls).Message : null;
@@ -88,6 +119,8 @@ static class TemporalReadiness
     {
         _ when TlsProblem(e) is { } problem => new(
             $"There is no TLS with Temporal at {connection.Address}", problem, "Check TEMPORAL_TLS_SERVER_CA_CERT_PATH and TEMPORAL_TLS_SERVER_NAME, or set TEMPORAL_TLS=false for plaintext", inner: e),
+        _ when ConnectionProblem(e) is { } problem => new(
+            $"Temporal at {connection.Address} cannot be reached", problem, "Check TEMPORAL_SERVICE_ADDRESS or temporal.address, and that it runs", inner: e),
         StatusCode.NotFound => new($"Namespace {connection.Namespace} does not exist at {connection.Address}", null, "Set TEMPORAL_NAMESPACE or temporal.namespace to one that does", inner: e),
         StatusCode.Unauthenticated or StatusCode.PermissionDenied => new(
             $"Temporal at {connection.Address} refuses us", e.Status.Detail, "Check TEMPORAL_API_KEY and TEMPORAL_NAMESPACE", inner: e),

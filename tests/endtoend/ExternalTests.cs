@@ -40,6 +40,19 @@ public sealed class ExternalTests : IDisposable
     }
 
     [Fact]
+    public async Task A_Temporal_that_cannot_be_reached_is_named_before_anything_starts()
+    {
+        var port = Ports.Free();
+        await using var stack = Stack.Create();
+        stack.Configure("backend: { local: { endpoint: \"localhost:0\", llm: { provider: demo } } }");
+        stack.Environment["TEMPORAL_SERVICE_ADDRESS"] = $"localhost:{port}";
+        var started = (await stack.Run("local")).Exits(1);
+        Assert.Equal(["✓ Using the built-in demo model"], started.Lines);
+        Assert.StartsWith($"✗ Temporal at localhost:{port} cannot be reached\n", started.Error, StringComparison.Ordinal);
+        Assert.Empty(File.ReadAllText(Path.Combine(stack.Home, "logs", "stigmer-server.log")));
+    }
+
+    [Fact]
     public async Task A_run_outlives_a_restart_of_the_Temporal()
     {
         var port = Ports.Free();

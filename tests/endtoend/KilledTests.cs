@@ -101,6 +101,18 @@ public class KilledTests
     }
 
     [Fact]
+    public async Task The_end_of_a_terminal_is_nothing_to_the_daemon()
+    {
+        await using var stack = await Stack.Start();
+        var daemon = (await stack.Status()).GetProperty("pid").GetInt32();
+        Running.Kill(daemon, 1);
+        // The kernel delivers a process's signals one after the other: what comes after it is answered by who survived it.
+        Assert.Equal(daemon, (await stack.Status()).GetProperty("pid").GetInt32());
+        (await stack.Run("local", "stop")).Exits(0);
+        Assert.Contains("ended", File.ReadAllLines(Path.Combine(stack.Home, "logs", "daemon.log"))[^1], StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_run_in_progress_when_the_stack_was_stopped_completes_after_the_next_start()
     {
         await using var ollama = await Ollama.Start(

@@ -75,7 +75,7 @@ public sealed class ManagedTests : IAsyncLifetime
         await mirror.DisposeAsync();
         mirror = null;
         var started = (await stack.Run("local")).Exits(0);
-        Assert.Contains("✓ Using the embedded engine\n", started.Out, StringComparison.Ordinal);
+        Assert.Equal(["✓ Using the built-in demo model", "✓ Using the embedded engine", "✓ Starting stigmer-server...", "✓ Starting agent-runner..."], started.Lines[..^1]);
         Assert.Single(started.Error.TrimEnd('\n').Split('\n'));
         Assert.StartsWith("⚠ ", started.Error, StringComparison.Ordinal);
         Assert.Contains("using the embedded engine", started.Error, StringComparison.Ordinal);

@@ -4,7 +4,7 @@ namespace Stigmer.Tests.Processes;
 
 public sealed class ProcessIdentityTests
 {
-    const string Rest = " S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 1000 200";
+    const string Rest = " S 1 7 8 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 1000 200";
 
     [Theory]
     [InlineData("7 (sleep)")]
@@ -13,7 +13,7 @@ public sealed class ProcessIdentityTests
     [InlineData("7 ()")]
     [InlineData("7 ((((\n)")]
     public void The_start_time_is_found_behind_any_name(string before) =>
-        Assert.Equal(('S', 4711L), LinuxProcessTable.ParseStat(before + Rest));
+        Assert.Equal(('S', 7, 4711L), LinuxProcessTable.ParseStat(before + Rest));
 
     [Theory]
     [InlineData("")]

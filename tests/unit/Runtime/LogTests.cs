@@ -139,6 +139,21 @@ public sealed class LogTests : IDisposable
     }
 
     [Fact]
+    public void Following_tells_files_apart_that_all_begin_alike()
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        using var log = new LogFile(File(), limit: 200);
+        using var followed = new FollowedLog("temporal", File());
+        var seen = 0;
+        for (var i = 1; i <= 300; i++)
+        {
+            log.Write("again and again\n"u8);
+            if (i % 20 == 0) seen += followed.ReadNew().Count;
+        }
+        Assert.Equal(300, seen);
+    }
+
+    [Fact]
     public void Following_waits_for_the_rest_of_a_line()
     {
         using var log = new LogFile(File());

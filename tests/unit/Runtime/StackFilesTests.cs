@@ -77,11 +77,13 @@ public sealed class StackFilesTests : IDisposable
         var named = new NamedProcess("temporal", 7, 4711, "boot");
         StateFiles.WriteProcess(Home().TemporalPid, named);
         Assert.Equal(named, StateFiles.ReadProcess(Home().TemporalPid));
-        StateFiles.WriteChildren(Home().Children, [named], ["life"]);
-        Assert.Equal([named], StateFiles.ReadChildren(Home().Children));
-        Assert.Equal(["life"], StateFiles.ReadLives(Home().Children));
+        StateFiles.WriteChildren(Home().Children, new ChildrenDocument([named], ["life"], "mark"));
+        var read = StateFiles.ReadChildren(Home().Children);
+        Assert.Equal([named], read.Children);
+        Assert.Equal(["life"], read.Lives);
+        Assert.Equal("mark", read.Mark);
         File.WriteAllText(Home().Children, """{"children":[]}""");
-        Assert.Empty(StateFiles.ReadLives(Home().Children));
+        Assert.Empty(StateFiles.ReadChildren(Home().Children).Lives);
     }
 
     [Fact]

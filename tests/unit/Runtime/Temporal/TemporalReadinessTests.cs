@@ -5,6 +5,7 @@ using Grpc.Health.V1;
 using Grpc.HealthCheck;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 using Stigmer.Config;
 using Stigmer.Rpc;
 using Stigmer.Rpc.Temporal;
@@ -64,6 +65,31 @@ public class TemporalReadinessTests
         var connection = To(new Uri(server.Urls.Single()).Port) with { Tls = new TemporalTls() };
         var failure = await Assert.ThrowsAsync<Failure>(() => TemporalReadiness.Wait(connection, starting, TimeProvider.System, Cancel));
         Assert.Contains("There is no TLS with Temporal at localhost:", failure.What, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_Temporal_of_others_that_takes_no_connection_is_a_failure_at_once()
+    {
+        int port;
+        using (var free = new TcpListener(IPAddress.Loopback, 0))
+        {
+            free.Start();
+            port = ((IPEndPoint)free.LocalEndpoint).Port;
+        }
+        // A clock that stands still: no patience of any length comes to an end.
+        var failure = await Assert.ThrowsAsync<Failure>(() => TemporalReadiness.Check(To(port), new FakeTimeProvider(DateTimeOffset.UtcNow), Cancel));
+        Assert.Equal($"Temporal at localhost:{port} cannot be reached", failure.What);
+        Assert.Contains("refused", failure.Why, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_Temporal_of_others_that_does_not_serve_is_waited_for_ten_seconds()
+    {
+        await using var server = await Serve(new Frontend(), 0);
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        var check = TemporalReadiness.Check(To(new Uri(server.Urls.Single()).Port), time, Cancel);
+        time.Advance(TimeSpan.FromSeconds(11));
+        Assert.EndsWith("cannot be used", (await Assert.ThrowsAsync<Failure>(() => check)).What, StringComparison.Ordinal);
     }
 
     [Fact]
