@@ -6,6 +6,7 @@ using System.Text;
 using System.Text.Json.Serialization;
 using Grpc.Core;
 using Stigmer.Commands;
+using Stigmer.Processes;
 using Stigmer.Rpc;
 
 namespace Stigmer;
@@ -24,6 +25,7 @@ static class Program
 
     static async Task<int> Main(string[] args)
     {
+        if (!OperatingSystem.IsWindows()) StandardStreams.Complete();
         using var output = Writer(Console.OpenStandardOutput(), Console.IsOutputRedirected);
         using var error = Writer(Console.OpenStandardError(), Console.IsErrorRedirected);
         TrustStore.Announce();
@@ -100,6 +102,20 @@ static class Program
         // A parse that went wrong may not have got as far as --json.
         var json = args.TakeWhile(a => a != "--").Contains("--json");
         var terminal = Terminal.From(parsed);
+        try
+        {
+            Tell(json, terminal, failure, parsed);
+        }
+        catch (Exception broken) when (broken is IOException or UnauthorizedAccessException)
+        {
+            // Where nothing can be written (a full disk behind `>`), the exit code alone tells.
+        }
+        if (terminal.Verbose && e is not Failure { InnerException: null }) error.WriteLine(e.ToString());
+        return failure.ExitCode;
+    }
+
+    static void Tell(bool json, Terminal terminal, Failure failure, ParseResult parsed)
+    {
         if (json)
         {
             var document = new ErrorDocument(
@@ -111,8 +127,6 @@ static class Program
         {
             terminal.Fail(failure);
         }
-        if (terminal.Verbose && e is not Failure { InnerException: null }) error.WriteLine(e.ToString());
-        return failure.ExitCode;
     }
 
     // UTF-8 whatever the locale; .NET would follow LANG. A reader that has gone away (`| head`) is no error: the console's

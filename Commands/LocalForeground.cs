@@ -84,7 +84,7 @@ static class LocalForeground
         {
             try
             {
-                await StatusChecks.WarnOfModel(new LlmStatus(llm.Provider.Name(), llm.Model, llm.BaseUrl, null, null, null), terminal, cancel);
+                await StatusChecks.WarnOfModel(LlmStatus.Of(llm), terminal, cancel);
             }
             catch (OperationCanceledException)
             {

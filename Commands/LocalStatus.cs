@@ -86,7 +86,7 @@ static class LocalStatus
         }
         if (document.Llm is { } llm)
         {
-            terminal.Line($"  Model:  {llm.Provider} {llm.Model}{(llm.BaseUrl.Length > 0 ? $" at {llm.BaseUrl}" : "")}");
+            terminal.Line($"  Model:  {llm.Provider} {llm.Model}{(llm.BaseUrl is { } url ? $" at {url}" : "")}");
             if (llm.Detail is { } detail) terminal.Line($"          {terminal.WarningSymbol} {detail}");
         }
         terminal.Line();

@@ -82,7 +82,8 @@ sealed class TextRunOutput(Terminal terminal) : RunOutput
 
     bool midLine;
 
-    public override bool TakesBack => false;
+    // A pipe has seen nothing yet.
+    public override bool TakesBack => !terminal.OutIsTerminal;
 
     public override void Begin(string id, string agent)
     {

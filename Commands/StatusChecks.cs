@@ -36,8 +36,8 @@ static class StatusChecks
     static async Task<(LlmStatus Status, string? Remedy)> Model(LlmStatus llm, CancellationToken cancel)
     {
         if (llm.Provider == LlmProvider.Demo.Name()) return (llm with { Reachable = true, ModelAvailable = true }, null);
-        if (llm.Provider != LlmProvider.Ollama.Name()) return (llm, null);
-        var ollama = await OllamaStatus.Check(llm.BaseUrl, llm.Model, cancel);
+        if (llm.Provider != LlmProvider.Ollama.Name() || llm.BaseUrl is not { } url) return (llm, null);
+        var ollama = await OllamaStatus.Check(url, llm.Model, cancel);
         return (llm with { Reachable = ollama.Reachable, ModelAvailable = ollama.ModelAvailable, Detail = ollama.Detail }, ollama.Remedy);
     }
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 
 namespace Stigmer.Commands;
 
@@ -24,7 +25,13 @@ static class WrongUsage
             if (command.Subcommands.Count > 0) return UnknownCommand(command, token);
             return Error($"\"{token}\" is one argument too many", PathOf(command));
         }
-        return Error(parsed.Errors[0].Message.TrimEnd('.'), PathOf(command));
+        var first = parsed.Errors[0];
+        // The parser would name the type in .NET's words.
+        if (first.SymbolResult is OptionResult { Tokens: [var value] } option && option.Option.ValueType == typeof(int?) && !int.TryParse(value.Value, out _))
+        {
+            return Error($"\"{value.Value}\" is no number for {option.Option.Name}", PathOf(command));
+        }
+        return Error(first.Message.TrimEnd('.'), PathOf(command));
     }
 
     /// <summary>Wrong usage of a command; <paramref name="path"/> names it for the remedy: <c>runs list</c>.</summary>

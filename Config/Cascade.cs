@@ -14,6 +14,8 @@ enum RunnerMode { Local, Cloud }
 /// <param name="flags">What the command line says.</param>
 sealed partial class Cascade(Func<string, string?> environment, ConfigFile file, Flags flags)
 {
+    bool inFile = file.Diagnostics.Any(diagnostic => diagnostic.IsError);
+
     readonly List<string> problems = [.. file.Diagnostics.Where(diagnostic => diagnostic.IsError).Select(diagnostic => diagnostic.ToString())];
     readonly List<string> warnings = [.. file.Diagnostics.Where(diagnostic => !diagnostic.IsError).Select(diagnostic => diagnostic.ToString())];
     readonly List<ResolvedValue> values = [];
@@ -93,7 +95,8 @@ sealed partial class Cascade(Func<string, string?> environment, ConfigFile file,
     void ThrowIfInvalid()
     {
         if (problems.Count == 0) return;
-        const string remedy = "Correct it; `stigmer config validate` checks without starting anything";
+        // `config validate` looks at the file alone.
+        var remedy = inFile ? "Correct it; `stigmer config validate` checks without starting anything" : "Correct it, or unset it";
         throw problems.Count == 1
             ? new Failure(problems[0], null, remedy, ExitCode.Usage)
             : new Failure($"The configuration has {problems.Count} errors", string.Join('\n', problems), remedy, ExitCode.Usage);
@@ -121,6 +124,7 @@ sealed partial class Cascade(Func<string, string?> environment, ConfigFile file,
 
     void Refuse(Found found, string problem)
     {
+        inFile |= !found.Origin.StartsWith("environment", StringComparison.Ordinal);
         var text = $"{found.Name} {problem}";
         if (!problems.Contains(text)) problems.Add(text);
     }

@@ -52,9 +52,13 @@ static unsafe partial class Libc
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int open(string path, int flags);
 
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int close(int descriptor);
+
     /// <summary>Flags of open, from fcntl.h.</summary>
     public const int O_RDONLY = 0;
     public const int O_WRONLY = 1;
+    public const int O_RDWR = 2;
     public static int O_APPEND => OperatingSystem.IsMacOS() ? 0x8 : 0x400;
     public static int O_CLOEXEC => OperatingSystem.IsMacOS() ? 0x1000000 : 0x80000;
 

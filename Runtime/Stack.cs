@@ -80,11 +80,11 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
             Endpoint = Endpoint.ToString(),
             Home = home.Root,
             DataDir = settings.DataDir,
-            Llm = new LlmStatus(llm.Provider.Name(), llm.Model, llm.BaseUrl, null, null, null),
+            Llm = LlmStatus.Of(llm),
             Temporal = TemporalStatus(),
             Components = components,
         };
-        return new StackState(document, phase, ModeName(engine), settings.Values.ToDictionary(v => v.Key, v => v.Value));
+        return new StackState(document, phase, ModeName(engine), settings.Values.Where(v => !v.Origin.StartsWith("--", StringComparison.Ordinal)).ToDictionary(v => v.Key, v => v.Value));
     }
 
     /// <summary>As in status.</summary>

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Stigmer.Config;
 
 namespace Stigmer.Runtime;
 
@@ -23,7 +24,12 @@ sealed record StatusDocument
 }
 
 /// <summary>The model in force. Reachable, available and detail are what the command itself found out: the daemon asks nobody.</summary>
-sealed record LlmStatus(string Provider, string Model, string BaseUrl, bool? Reachable, bool? ModelAvailable, string? Detail);
+/// <param name="BaseUrl">Null: the provider has none.</param>
+sealed record LlmStatus(string Provider, string Model, string? BaseUrl, bool? Reachable, bool? ModelAvailable, string? Detail)
+{
+    /// <summary>What is configured, nobody having been asked yet.</summary>
+    public static LlmStatus Of(LlmSettings llm) => new(llm.Provider.Name(), llm.Model, llm.BaseUrl.Length > 0 ? llm.BaseUrl : null, null, null, null);
+}
 
 /// <summary>The engine in force.</summary>
 /// <param name="Mode">managed, external or embedded.</param>

@@ -10,8 +10,11 @@ namespace Stigmer.Agents.Activities;
 /// <summary>One model call: slot 0 of its step.</summary>
 sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts, RunModels models, Log log, TimeProvider time)
 {
-    /// <summary>How often a call that may succeed later is made before the run fails; with the waits below, some minutes.</summary>
-    const int MostTries = 10;
+    /// <summary>How often a call is made before the run fails where the provider says itself when to come again.</summary>
+    const int MostInvitedTries = 10;
+
+    /// <summary>The same where it says nothing: with the waits below, half a minute, for somebody may stand before it.</summary>
+    const int MostTries = 6;
 
     static readonly TimeSpan FirstWait = TimeSpan.FromSeconds(1);
 
@@ -76,7 +79,7 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
                     foreach (var asked in answer.Calls) (asked.NeedsApproval, asked.Once) = (ToolRules.NeedsApproval(asked.Name), ToolRules.Once(asked.Name));
                     return answer;
                 }
-                catch (ModelFailure e) when (e.Retryable && tries < MostTries)
+                catch (ModelFailure e) when (e.Retryable && tries < (e.RetryAfter is null ? MostTries : MostInvitedTries))
                 {
                     var wait = e.RetryAfter ?? TimeSpan.FromTicks(Math.Min(LongestWait.Ticks, FirstWait.Ticks << (tries - 1)));
                     log.Warn("a model call failed and is made again", ("run", task.Run), ("step", task.Step), ("why", e.Message), ("wait", wait));

@@ -155,6 +155,10 @@ sealed class OllamaClient : IChatClient
                 calls.AddRange(rest.Calls.Select(call => Conversation.ToCall("", call.Name, call.Arguments)));
             }
             if (IsShortened(chunk, request)) yield return Noted("The conversation is longer than the model's window; Ollama left out part of it");
+            if (chunk.DoneReason == "length")
+            {
+                yield return Noted($"The answer is cut off: it reached llm.max_tokens ({request.Options.NumPredict}) or the end of the model's window ({request.Options.NumCtx})");
+            }
             yield return Last(chunk, calls, thinking.ToString());
             yield break;
         }

@@ -66,7 +66,7 @@ sealed record ControlReply
 /// <param name="Document">The status, without what only the command finds out.</param>
 /// <param name="Phase">One of <see cref="DaemonPhase"/>'s.</param>
 /// <param name="Engine">managed, external or embedded: what really runs.</param>
-/// <param name="Values">The configuration that it was started with, by key; secrets as set or unset.</param>
+/// <param name="Values">The configuration that it was started with, by key; secrets as set or unset. What a flag of that start said is not among it: it is not remembered.</param>
 sealed record StackState(StatusDocument Document, string Phase, string Engine, IReadOnlyDictionary<string, string?> Values);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]

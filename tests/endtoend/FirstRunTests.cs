@@ -50,6 +50,33 @@ public class FirstRunTests
     }
 
     [Fact]
+    public async Task What_a_flag_said_at_the_start_is_no_change_of_the_configuration()
+    {
+        await using var stack = Stack.Create();
+        stack.Configure("backend: { local: { endpoint: \"localhost:0\", llm: { provider: demo }, temporal: { port: 0 } } }");
+        (await stack.Run("local", "--embedded")).Exits(0);
+        Assert.Equal("", (await stack.Run("local")).Exits(0).Error);
+        stack.Environment["STIGMER_LLM_MAX_TOKENS"] = "100";
+        Assert.Contains("llm.max_tokens is 100 (was 8192)", (await stack.Run("local")).Exits(0).Error, StringComparison.Ordinal);
+        Assert.Equal(System.Text.Json.JsonValueKind.Null, (await stack.Status()).GetProperty("llm").GetProperty("baseUrl").ValueKind);
+    }
+
+    [Theory]
+    [InlineData("local start >&- 2>&- <&-")]
+    [InlineData("run hi >&-")]
+    [InlineData("run --json hi >&-")]
+    [InlineData("runs list --json >/dev/full")]
+    [InlineData("runs list >/dev/full 2>/dev/full")]
+    public async Task A_standard_stream_that_is_closed_or_full_is_no_crash(string command)
+    {
+        await using var stack = await Stack.Start();
+        await using var shell = Running.Start("/bin/sh", ["-c", $"\"$0\" {command}", Running.Executable], stack.Environment, stack.Workspace, stack.Logs).Input("");
+        var ended = await shell.End();
+        Assert.DoesNotContain("Unhandled exception", ended.Error, StringComparison.Ordinal);
+        Assert.InRange(ended.ExitCode, 0, 1);
+    }
+
+    [Fact]
     public async Task The_demo_model_needs_nothing_at_all()
     {
         await using var stack = await Stack.Start();

@@ -55,6 +55,8 @@ public class CommandLineTests
     [InlineData("Runs with Anthropic are not possible yet", "hi", "--provider", "anthropic")]
     [InlineData("Runs with OpenAI are not possible yet", "hi", "--provider", "OpenAI")]
     [InlineData("--max-steps is at least 1", "hi", "--max-steps", "0")]
+    [InlineData("\"many\" is no number for --max-steps", "hi", "--max-steps", "many")]
+    [InlineData("\"99999999999\" is no number for --max-steps", "hi", "--max-steps", "99999999999")]
     [InlineData("\"soon\" is no duration for --timeout", "hi", "--timeout", "soon")]
     [InlineData("/nowhere does not exist", "hi", "--workspace", "/nowhere")]
     [InlineData("--detach takes no value", "hi", "--detach=yes")]

@@ -128,6 +128,20 @@ public class RunTests
     }
 
     [Fact]
+    public async Task Into_a_pipe_that_a_call_is_made_again_is_told_at_once_for_nothing_of_its_text_was_shown()
+    {
+        await using var server = await ScriptedServer.Start();
+        server.Says(
+            Say.Run(server.Run), Say.Text(1, "One "), Say.Retry(1, "the stream broke"), Say.Text(1, "One file"), Say.Answer(1, "One file"),
+            Say.Done(RunStatus.Completed, "One file"));
+        var screen = new Screen();
+
+        Assert.Equal(ExitCode.Done, await Start(server, screen));
+
+        Assert.Equal(("One file\n", "  begun anew: the stream broke\n"), (screen.Out, screen.Error));
+    }
+
+    [Fact]
     public async Task Results_that_come_out_of_order_around_a_restart_are_each_told_once()
     {
         await using var server = await ScriptedServer.Start();

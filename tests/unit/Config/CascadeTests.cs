@@ -329,4 +329,11 @@ public class CascadeTests
             folder.Delete(recursive: true);
         }
     }
+
+    [Fact]
+    public void Checking_the_file_is_advised_only_where_the_file_is_wrong()
+    {
+        Assert.Equal("Correct it, or unset it", Refused(env: "STIGMER_LLM_PROVIDER=olama").Remedy);
+        Assert.Contains("config validate", Refused(Yaml("llm.provider: olama"), "STIGMER_LLM_MAX_TOKENS=no").Remedy, StringComparison.Ordinal);
+    }
 }

@@ -51,6 +51,7 @@ public class OllamaStreamTests
     {
         var answer = await Ask("""{"message":{"content":"ye"},"done":false}""", """{"done":true,"done_reason":"length"}""");
         Assert.Equal(FinishReason.Length, answer.FinishReason);
+        Assert.Contains("cut off", Assert.Single(answer.Notes));
     }
 
     [Fact]
