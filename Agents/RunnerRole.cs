@@ -27,7 +27,7 @@ static class RunnerRole
     public static async Task<int> Run(int? concurrency, CancellationToken stop)
     {
         var time = TimeProvider.System;
-        var log = new Log("agent-runner", Console.Error, time);
+        var log = new Log(ComponentName.Runner, Console.Error, time);
         var notify = Notify.FromEnvironment(Environment.GetEnvironmentVariable, time);
         try
         {

@@ -48,7 +48,7 @@ static class LocalRestart
     /// <summary>A flag of the last start is not remembered. A fall-back to the embedded engine is no change.</summary>
     static void WarnOfEngine(StackState running, TemporalSettings now, Terminal terminal)
     {
-        var next = Runtime.Stack.ModeName(now.Mode);
+        var next = EngineName.Of(now.Mode);
         if (next == running.Engine || (running.Document.Temporal?.Detail is not null && now.IsDefault)) return;
         terminal.Warn($"The engine changes from {running.Engine} to {next}, as the configuration says");
     }

@@ -117,7 +117,7 @@ static class LocalStart
 
     static void CheckEngine(StackState running, Flags flags)
     {
-        var asked = flags.Embedded ? "embedded" : flags.Managed ? "managed" : running.Engine;
+        var asked = flags.Embedded ? EngineName.Embedded : flags.Managed ? EngineName.Managed : running.Engine;
         if (asked == running.Engine) return;
         throw new Failure(
             $"Stigmer is already running on {running.Document.Endpoint} with the {running.Engine} engine", $"--{asked} names another one",

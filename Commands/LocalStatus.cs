@@ -77,8 +77,8 @@ static class LocalStatus
         {
             var engine = temporal.Mode switch
             {
-                "managed" => $"Temporal {temporal.Version ?? "of unknown version"} at {temporal.Address}",
-                "external" => $"external Temporal at {temporal.Address}, namespace {temporal.Namespace}",
+                EngineName.Managed => $"Temporal {temporal.Version ?? "of unknown version"} at {temporal.Address}",
+                EngineName.External => $"external Temporal at {temporal.Address}, namespace {temporal.Namespace}",
                 _ => "embedded",
             };
             terminal.Line($"  Engine: {engine}{(temporal.Reachable == false ? ", which does not answer" : "")}");

@@ -42,8 +42,9 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
     }
 
     /// <summary>
-    /// Follows until the run (its id, a unique beginning of it, or last) has ended and returns how, or throws where it cannot be known: the server is gone for longer than
-    /// <see cref="ServerLink"/> waits, or does not know the run. Cancelling stops only the watching; follow again goes on.
+    /// Follows until the run (its id, a unique beginning of it, or last) has ended and returns how, or throws where it cannot be
+    /// known: the server is gone for longer than <see cref="ServerLink"/> waits, or does not know the run. Cancelling stops only
+    /// the watching; follow again goes on.
     /// </summary>
     public async Task<Run> Follow(string run, CancellationToken cancel)
     {

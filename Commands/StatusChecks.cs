@@ -68,8 +68,8 @@ static class StatusChecks
 
     static TemporalConnection Connection(TemporalStatus temporal, HostPort address, StatusDocument document)
     {
-        if (temporal.Mode == "embedded") return new TemporalConnection(address, temporal.Namespace, new StigmerHome(document.Home).ReadOrMakeToken());
-        if (temporal.Mode == "managed") return new TemporalConnection(address, temporal.Namespace);
+        if (temporal.Mode == EngineName.Embedded) return new TemporalConnection(address, temporal.Namespace, new StigmerHome(document.Home).ReadOrMakeToken());
+        if (temporal.Mode == EngineName.Managed) return new TemporalConnection(address, temporal.Namespace);
         // The daemon keeps the key to itself; the configuration has it as well.
         var settings = Configuration.Resolve(Environment.GetEnvironmentVariable, new Flags()).Temporal;
         return new TemporalConnection(address, temporal.Namespace, settings.ApiKey?.Reveal(), settings.Tls);

@@ -19,7 +19,7 @@ sealed record StigmerHome(string Root)
     public string ControlSocket => Path.Combine(Run, "control.sock");
     public string Token => Path.Combine(Run, "token");
 
-    /// <summary>The log file of a component: daemon, stigmer-server, agent-runner, temporal.</summary>
+    /// <summary>The log file of a component, one of <see cref="ComponentName"/>'s.</summary>
     public string LogFile(string component) => Path.Combine(Logs, component + ".log");
 
     /// <summary>A role's data folder: STIGMER_DATA_DIR, by which the daemon hands on what is configured, else the home's.</summary>

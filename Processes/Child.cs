@@ -49,7 +49,7 @@ sealed class Child
     /// <summary>Our end of its standard error.</summary>
     public Stream Error => error ?? throw new InvalidOperationException("standard error has no pipe of its own");
 
-    /// <summary>Our end of the pipe on which it reports; read it with <see cref="Notifications"/>.</summary>
+    /// <summary>Our end of the pipe on which it reports; read it with <see cref="Notification.ReadAll"/>.</summary>
     public Stream Notifications => notifications ?? throw new InvalidOperationException("it does not notify");
 
     /// <summary>Starts the process. Fails with a <see cref="Failure"/> that says why the system refused.</summary>

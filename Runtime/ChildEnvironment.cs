@@ -10,7 +10,7 @@ namespace Stigmer.Runtime;
 /// </summary>
 static class ChildEnvironment
 {
-    static readonly string[] Keys = ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"];
+    static readonly string?[] Keys = [.. Enum.GetValues<LlmProvider>().Select(provider => provider.KeyVariable())];
 
     /// <summary>The user's environment at the start, cleaned. All of the user's TEMPORAL_* go: an external engine's are added again, resolved.</summary>
     public static Dictionary<string, string> Clean(IDictionary environment)
@@ -31,7 +31,7 @@ static class ChildEnvironment
         Dictionary<string, string> clean, Settings settings, string token, TemporalMode engine, TemporalConnection? temporal)
     {
         var all = Roles(clean, settings, token, temporal);
-        all["STIGMER_ENGINE"] = engine switch { TemporalMode.Managed => "managed", TemporalMode.External => "external", _ => "embedded" };
+        all["STIGMER_ENGINE"] = EngineName.Of(engine);
         return all;
     }
 

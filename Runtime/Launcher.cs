@@ -217,7 +217,7 @@ static class Launcher
 
     static Failure Died(StigmerHome home)
     {
-        var last = string.Concat(LogReader.Tail(home.LogFile("daemon"), 5).Select(line => $"\n    {line}"));
+        var last = string.Concat(LogReader.Tail(home.LogFile(ComponentName.Daemon), 5).Select(line => $"\n    {line}"));
         return new Failure("The daemon ended before the stack was ready", last.Length == 0 ? null : $"the last lines of its log:{last}", "`stigmer local logs daemon` shows all that it said");
     }
 
@@ -229,7 +229,7 @@ static class Launcher
 
         public Launch(StigmerHome home, StartOrder order)
         {
-            using var log = LogFile.OpenForAppending(home.LogFile("daemon"));
+            using var log = LogFile.OpenForAppending(home.LogFile(ComponentName.Daemon));
             var command = OwnExecutable.Command(["internal", "daemon"]);
             var environment = new Dictionary<string, string>();
             foreach (System.Collections.DictionaryEntry entry in Environment.GetEnvironmentVariables()) environment[(string)entry.Key] = (string)entry.Value!;

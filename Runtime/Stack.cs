@@ -17,8 +17,6 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     /// <summary>So many lives of the runner are handed on: one that was killed before it had registered hands on what it was handed.</summary>
     const int LivesKept = 8;
 
-    const string TemporalName = "temporal", ServerName = "stigmer-server", RunnerName = "agent-runner";
-
     readonly Settings settings = order.Settings;
     readonly StigmerHome home = order.Settings.Home;
     readonly Lock gate = new();
@@ -84,11 +82,8 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
             Temporal = TemporalStatus(),
             Components = components,
         };
-        return new StackState(document, phase, ModeName(engine), settings.Values.Where(v => !v.Origin.StartsWith("--", StringComparison.Ordinal)).ToDictionary(v => v.Key, v => v.Value));
+        return new StackState(document, phase, EngineName.Of(engine), settings.Values.Where(v => !v.Origin.StartsWith("--", StringComparison.Ordinal)).ToDictionary(v => v.Key, v => v.Value));
     }
-
-    /// <summary>As in status.</summary>
-    public static string ModeName(TemporalMode mode) => mode switch { TemporalMode.Managed => "managed", TemporalMode.External => "external", _ => "embedded" };
 
     async Task Start(Action<ControlReply> tell, StartClock clock, CancellationToken cancel)
     {
@@ -96,7 +91,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
 
         environment["STIGMER_HOME"] = home.Root;
         environment[Leftovers.Mark] = mark;
-        if (Ports.Check(settings.Endpoint, ServerName, "backend.local.endpoint") is { } taken) throw taken;
+        if (Ports.Check(settings.Endpoint, ComponentName.Server, "backend.local.endpoint") is { } taken) throw taken;
         token = home.ReadOrMakeToken();
         switch (engine)
         {
@@ -110,14 +105,14 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         }
         if (engine == TemporalMode.Embedded) Line("Using the embedded engine");
 
-        server = Add(ServerName, ServerChild);
+        server = Add(ComponentName.Server, ServerChild);
         server.Start();
         Line("Starting stigmer-server...");
         // The runner needs no more than a port that takes connections: from there on the two come up side by side.
         await server.Until(s => s.Port is not null || s.Phase is ChildPhase.Ready or ChildPhase.Failed, cancel);
         if (server.State.Phase != ChildPhase.Failed)
         {
-            runner = Add(RunnerName, RunnerChild);
+            runner = Add(ComponentName.Runner, RunnerChild);
             runner.Start();
             Line("Starting agent-runner...");
         }
@@ -162,7 +157,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         StigmerHome.Ensure(home.TemporalData);
         var connection = new TemporalConnection(address, wanted.Namespace);
         temporal = Add(
-            TemporalName,
+            ComponentName.Temporal,
             _ => new ChildSpec
             {
                 Path = binary.Path,
@@ -269,7 +264,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         {
             var process = component.Child is { } child ? NamedProcess.From(component.Name, child.Identity) : null;
             if (process is not null) all.Add(process);
-            if (component.Name == TemporalName) StateFiles.WriteProcess(home.TemporalPid, process);
+            if (component.Name == ComponentName.Temporal) StateFiles.WriteProcess(home.TemporalPid, process);
         }
         StateFiles.WriteChildren(home.Children, new ChildrenDocument(all, lives, mark));
     }
@@ -277,9 +272,9 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     TemporalStatus TemporalStatus() => engine switch
     {
         TemporalMode.Managed => new TemporalStatus(
-            "managed", $"localhost:{temporalPort}", settings.Temporal.Namespace, temporalVersion, temporal?.State.Phase == ChildPhase.Ready, null, null, engineDetail),
-        TemporalMode.External => new TemporalStatus("external", settings.Temporal.Address.ToString(), settings.Temporal.Namespace, null, null, null, null, engineDetail),
-        _ => new TemporalStatus("embedded", Endpoint.ToString(), "default", null, server?.State.Phase == ChildPhase.Ready, null, null, engineDetail),
+            EngineName.Managed, $"localhost:{temporalPort}", settings.Temporal.Namespace, temporalVersion, temporal?.State.Phase == ChildPhase.Ready, null, null, engineDetail),
+        TemporalMode.External => new TemporalStatus(EngineName.External, settings.Temporal.Address.ToString(), settings.Temporal.Namespace, null, null, null, null, engineDetail),
+        _ => new TemporalStatus(EngineName.Embedded, Endpoint.ToString(), "default", null, server?.State.Phase == ChildPhase.Ready, null, null, engineDetail),
     };
 
     static ComponentStatus Status(Component component)

@@ -20,9 +20,9 @@ sealed class StackLogs : IDisposable
         {
             files[component] = new LogFile(
                 home.LogFile(component), echo: echo is null ? null : line => echo(component, line),
-                opened: ownOutput && component == "daemon" ? Redirect : null);
+                opened: ownOutput && component == ComponentName.Daemon ? Redirect : null);
         }
-        Daemon = new Log("daemon", new LineWriter(files["daemon"]), time);
+        Daemon = new Log(ComponentName.Daemon, new LineWriter(files[ComponentName.Daemon]), time);
     }
 
     /// <summary>The daemon's own log.</summary>

@@ -19,7 +19,7 @@ static class ServerRole
     public static async Task<int> Run(ServerOptions options, CancellationToken cancel)
     {
         var time = TimeProvider.System;
-        var log = new Log("stigmer-server", Console.Error, time);
+        var log = new Log(ComponentName.Server, Console.Error, time);
         var notify = Notify.FromEnvironment(Environment.GetEnvironmentVariable, time);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel, notify.SupervisorGone);
         void OnSignal(PosixSignalContext context)
@@ -70,12 +70,12 @@ static class ServerRole
         using var listener = Listener.Bind(options.Listen);
         listening?.Invoke(listener.Port);
         await using var database = Database.Open(Path.Combine(dataDir, "stigmer.db"), log);
-        await using var engine = kind == EngineIdentity.Embedded ? new EmbeddedEngine(database, time, log) : null;
+        await using var engine = kind == EngineName.Embedded ? new EmbeddedEngine(database, time, log) : null;
         if (engine is not null) await engine.Start();
         var store = await RunStore.Open(database, HostId.In(dataDir), time, log);
         // The server asks its own engine over the wire, as it would any other; with TLS in front on a port that nobody else is told of.
-        using var inner = kind == EngineIdentity.Embedded && options.TlsCert is not null ? Listener.Bind(new HostPort("127.0.0.1", 0)) : null;
-        if (kind == EngineIdentity.Embedded) temporal = new TemporalConnection((inner ?? listener).Address, "default", token);
+        using var inner = kind == EngineName.Embedded && options.TlsCert is not null ? Listener.Bind(new HostPort("127.0.0.1", 0)) : null;
+        if (kind == EngineName.Embedded) temporal = new TemporalConnection((inner ?? listener).Address, "default", token);
 
         using var channel = Channels.ToTemporal(temporal!);
         var client = new EngineClient(new WorkflowService.WorkflowServiceClient(channel), temporal!.Namespace, $"stigmer-server-{store.ServerId}");
@@ -105,10 +105,10 @@ static class ServerRole
 
     static string EngineKind(string? set, TemporalConnection? temporal) => set switch
     {
-        null or "" => temporal is null ? EngineIdentity.Embedded : EngineIdentity.External,
-        EngineIdentity.Embedded => set,
-        EngineIdentity.Managed or EngineIdentity.External when temporal is not null => set,
-        EngineIdentity.Managed or EngineIdentity.External => throw new Failure(
+        null or "" => temporal is null ? EngineName.Embedded : EngineName.External,
+        EngineName.Embedded => set,
+        EngineName.Managed or EngineName.External when temporal is not null => set,
+        EngineName.Managed or EngineName.External => throw new Failure(
             "There is no Temporal to use", $"STIGMER_ENGINE is {set}, but TEMPORAL_SERVICE_ADDRESS is not set", "Set it to something like localhost:7233", ExitCode.Usage),
         _ => throw new Failure("STIGMER_ENGINE is not an engine", $"it is '{set}'", "Set it to managed, external or embedded, or unset it", ExitCode.Usage),
     };

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
+using Stigmer.Config;
 
 namespace Stigmer.Runtime.Logs;
 
@@ -16,7 +17,7 @@ sealed record LogLine(DateTimeOffset Time, string? Level, string Component, stri
 static partial class LogReader
 {
     /// <summary>The components that have a log, in the order in which lines of one instant are shown.</summary>
-    public static readonly string[] Components = ["daemon", "temporal", "stigmer-server", "agent-runner"];
+    public static readonly string[] Components = [ComponentName.Daemon, ComponentName.Temporal, ComponentName.Server, ComponentName.Runner];
 
     /// <summary>All lines of a component, oldest first, over all generations of its file.</summary>
     /// <param name="path">The present file.</param>

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Grpc.Core;
+using Stigmer.Config;
 using Stigmer.Rpc;
 using Stigmer.Server.Runs;
 
@@ -62,7 +63,7 @@ sealed class EngineLink(RunStore store, EngineClient engine, string kind, string
                 backoff.Reset();
                 await Drain(id, stop);
                 await LookFor(id, TakeMissing(), stop);
-                if (kind == EngineIdentity.Embedded) await wake.WaitAsync(stop);
+                if (kind == EngineName.Embedded) await wake.WaitAsync(stop);
                 else await wake.WaitAsync(Longest, stop);
             }
             catch (OperationCanceledException) when (stop.IsCancellationRequested)

@@ -1,3 +1,4 @@
+using Stigmer.Config;
 using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Storage;
@@ -6,14 +7,9 @@ namespace Stigmer.Server.Runs;
 
 /// <summary>An engine that has said who it is.</summary>
 /// <param name="Id">Its namespace's id: random per database of an engine, whatever its address.</param>
-/// <param name="Kind">managed, external or embedded. All but external are of this machine.</param>
+/// <param name="Kind">One of <see cref="EngineName"/>'s. All but external are of this machine.</param>
 /// <param name="Address">Where it answered.</param>
-sealed record EngineIdentity(string Id, string Kind, string Address)
-{
-    public const string Embedded = "embedded";
-    public const string External = "external";
-    public const string Managed = "managed";
-}
+sealed record EngineIdentity(string Id, string Kind, string Address);
 
 // Which workflow drives a turn. Each start of one is a life; only the workflow that a turn is bound to gets claims.
 sealed partial class RunStore

@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using Stigmer.Config;
 using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Storage;
@@ -8,14 +9,15 @@ namespace Stigmer.Server.Runs;
 // What people say comes first as a row, committed before they are answered; a repeated request is answered from the row.
 sealed partial class RunStore
 {
-    static readonly string[] Providers = ["", "ollama", "anthropic", "openai", "demo"];
-
     /// <summary>Begins a run with its first turn. The same id again starts nothing and is answered with the run as it is.</summary>
     public async Task<Run> Start(StartRunRequest request)
     {
         if (!Ids.IsRunId(request.RunId)) throw Refusal.Invalid("A run's id is 32 lower-case hexadecimal digits, made by who starts it");
         if (string.IsNullOrWhiteSpace(request.Prompt)) throw Refusal.Invalid("A run needs a prompt");
-        if (!Providers.Contains(request.Provider)) throw Refusal.Invalid($"There is no provider '{request.Provider}': ollama, anthropic, openai or demo");
+        if (request.Provider.Length > 0 && !Providers.Names.Contains(request.Provider))
+        {
+            throw Refusal.Invalid($"There is no provider '{request.Provider}': {string.Join(", ", Providers.Names)}");
+        }
         if (request.Agent is not ("" or Assistant.Name)) throw Refusal.NotFound($"There is no agent '{request.Agent}'");
         if (request.Limits is { MaxSteps: < 0 } or { TimeoutMs: < 0 } or { MaxTotalTokens: < 0 }) throw Refusal.Invalid("A limit is not negative; 0 stands for none");
         var spec = new RunSpec

@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Google.Protobuf;
+using Stigmer.Config;
 using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Storage;
@@ -101,7 +102,7 @@ sealed partial class RunStore
         foreach (var (run, turn, workflow, activity) in Fall(t, life, "replaced"))
         {
             // The embedded engine takes back by itself whatever the life had; a Temporal is told task by task.
-            if (present is { Kind: not EngineIdentity.Embedded } engine && activity.Length > 0 && LastTurn(t.Connection, run) is { } row && row.Engine == engine.Id)
+            if (present is { Kind: not EngineName.Embedded } engine && activity.Length > 0 && LastTurn(t.Connection, run) is { } row && row.Engine == engine.Id)
             {
                 Ask(t, row with { Turn = turn }, "fail", workflow, engine.Id, activity: activity);
             }

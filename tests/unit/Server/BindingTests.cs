@@ -1,3 +1,4 @@
+using Stigmer.Config;
 using Stigmer.Rpc.V1;
 using Stigmer.Server.Runs;
 
@@ -5,8 +6,8 @@ namespace Stigmer.Tests.Server;
 
 public class BindingTests
 {
-    static readonly EngineIdentity Embedded = new("engine-embedded", EngineIdentity.Embedded, "127.0.0.1:50051");
-    static readonly EngineIdentity External = new("engine-external", EngineIdentity.External, "temporal.example.com:7233");
+    static readonly EngineIdentity Embedded = new("engine-embedded", EngineName.Embedded, "127.0.0.1:50051");
+    static readonly EngineIdentity External = new("engine-external", EngineName.External, "temporal.example.com:7233");
 
     [Fact]
     public async Task Until_the_engine_has_said_who_it_is_nothing_is_bound()

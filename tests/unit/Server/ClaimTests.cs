@@ -126,7 +126,7 @@ public class ClaimTests
     [Fact]
     public async Task A_successor_takes_the_place_of_a_runner_that_ended_at_once()
     {
-        await using var store = await Store.Open(new EngineIdentity("e", EngineIdentity.Embedded, "x"));
+        await using var store = await Store.Open(new EngineIdentity("e", EngineName.Embedded, "x"));
         var gone = new List<string>();
         store.Runs.WorkerGone = life =>
         {

@@ -9,7 +9,7 @@ namespace Stigmer.Tests.Server;
 /// <summary>A record of runs on a real database file, with a clock that stands still, and shorthands for what runners and people do.</summary>
 sealed class Store : IAsyncDisposable
 {
-    public static readonly EngineIdentity Here = new("engine-here", EngineIdentity.Managed, "localhost:7233");
+    public static readonly EngineIdentity Here = new("engine-here", EngineName.Managed, "localhost:7233");
 
     readonly string folder = Directory.CreateTempSubdirectory("stigmer-runs-").FullName;
     int keys;
