@@ -25,13 +25,4 @@ static class ChatClients
                 "Set STIGMER_LLM_PROVIDER=ollama, or --provider demo to look around",
                 ExitCode.Usage),
         };
-
-    /// <summary>The provider's name as configuration, transcripts and <c>--provider</c> write it.</summary>
-    public static string NameOf(LlmProvider provider) => provider switch
-    {
-        LlmProvider.Ollama => "ollama",
-        LlmProvider.Anthropic => "anthropic",
-        LlmProvider.OpenAI => "openai",
-        _ => "demo",
-    };
 }

@@ -77,7 +77,7 @@ static class Conversation
         if (answer.Text.Length > 0) contents.Add(new TextContent(answer.Text));
         foreach (var call in answer.Calls) contents.Add(ToCall(call.Id, names.ToWire(call.Name), call.Arguments));
         var message = new ChatMessage(ChatRole.Assistant, contents);
-        if (!answer.Raw.IsEmpty && answer.Provider == ChatClients.NameOf(model.Provider) && answer.Model == model.Model)
+        if (!answer.Raw.IsEmpty && answer.Provider == model.Provider.Name() && answer.Model == model.Model)
         {
             message.AdditionalProperties = new AdditionalPropertiesDictionary { [Raw] = answer.Raw.ToStringUtf8() };
         }

@@ -75,7 +75,7 @@ sealed class AnswerBuilder
             Text = text.ToString(),
             FinishReason = calls.Count > 0 ? FinishReason.ToolCalls : ToFinishReason(finish),
             Usage = usage,
-            Provider = ChatClients.NameOf(of.Model.Provider),
+            Provider = of.Model.Provider.Name(),
             Model = of.Model.Model,
             ReadUpTo = of.Transcript.Where(entry => entry.User is not null).Select(entry => entry.User.Number).DefaultIfEmpty().Max(),
             Raw = raw is null ? ByteString.Empty : ByteString.CopyFromUtf8(raw),
