@@ -20,13 +20,16 @@ sealed class Registration(RunnerServer server, Func<RunnerHello> hello, Action<T
     /// <summary>How long the server may take to say welcome.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long the server may take to hear that the runner ends.</summary>
+    static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
+
     readonly TaskCompletionSource<RunnerWelcome> welcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>The server's first welcome.</summary>
     public Task<RunnerWelcome> Welcome => welcome.Task;
 
     /// <summary>
-    /// Keeps the runner registered until told to stop. Fails with <see cref="Failure"/> where the server does not let it in, or
+    /// Keeps the runner registered until told to stop; the server then hears that it has ended. Fails with <see cref="Failure"/> where the server does not let it in, or
     /// where another server answers at that address.
     /// </summary>
     public async Task Run(CancellationToken stop)
@@ -67,12 +70,13 @@ sealed class Registration(RunnerServer server, Func<RunnerHello> hello, Action<T
 
     async Task Once(Backoff backoff, CancellationToken stop)
     {
-        using var over = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        using var over = new CancellationTokenSource(Timeout.InfiniteTimeSpan, time);
+        using var stopped = stop.Register(() => over.CancelAfter(Farewell));
         using var silence = new CancellationTokenSource(Patience, time);
         using var first = CancellationTokenSource.CreateLinkedTokenSource(over.Token, silence.Token);
         using var call = server.Calls.Register(cancellationToken: over.Token);
         await call.RequestStream.WriteAsync(new RegisterRequest { Hello = hello() }, over.Token);
-        var beats = Beat(call.RequestStream, over.Token);
+        var beats = Beat(call.RequestStream, stop, over.Token);
         try
         {
             if (!await Next(call.ResponseStream, first.Token, silence.Token)) return;
@@ -118,16 +122,31 @@ sealed class Registration(RunnerServer server, Func<RunnerHello> hello, Action<T
         }
     }
 
-    async Task Beat(IClientStreamWriter<RegisterRequest> stream, CancellationToken over)
+    async Task Beat(IClientStreamWriter<RegisterRequest> stream, CancellationToken stop, CancellationToken over)
     {
         using var timer = new PeriodicTimer(BeatEvery, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(stop, over);
         try
         {
-            while (await timer.WaitForNextTickAsync(over)) await stream.WriteAsync(new RegisterRequest { Beat = new RunnerBeat() }, over);
+            while (await Ticked()) await stream.WriteAsync(new RegisterRequest { Beat = new RunnerBeat() }, over);
+            // A stream that ends in order, and not with its connection, says that no more is to come from this life.
+            if (!over.IsCancellationRequested) await stream.CompleteAsync();
         }
         catch (Exception e) when (e is OperationCanceledException or RpcException or InvalidOperationException)
         {
             // The stream has ended, which its reading side tells.
+        }
+
+        async Task<bool> Ticked()
+        {
+            try
+            {
+                return await timer.WaitForNextTickAsync(either.Token);
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                return false;
+            }
         }
     }
 }

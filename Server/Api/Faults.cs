@@ -1,4 +1,5 @@
 using Grpc.Core;
+using Microsoft.Data.Sqlite;
 using Stigmer.Server.Runs;
 
 namespace Stigmer.Server.Api;
@@ -38,6 +39,8 @@ sealed class Faults(CancellationToken stopping, Log log)
         if (stopping.IsCancellationRequested) return Refusal.Later("The server is being stopped");
         // Who asked has gone.
         if (context.CancellationToken.IsCancellationRequested && e is OperationCanceledException or IOException) return new RpcException(new Status(StatusCode.Cancelled, "The caller has gone"));
+        // SQLITE_FULL. Not Unavailable, for which people's commands would wait: somebody has to do something.
+        if (e is SqliteException { SqliteErrorCode: 13 }) return new RpcException(new Status(StatusCode.Internal, "the disk that holds its database is full"));
         log.Error("A request failed", ("method", context.Method), ("error", e));
         return new RpcException(new Status(StatusCode.Internal, $"{e.GetType().Name}: {e.Message}"));
     }

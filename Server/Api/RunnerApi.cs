@@ -47,6 +47,8 @@ sealed class RunnerApi(RunStore store, Action<string> missing, Log log, Cancella
         {
             // The connection has ended. Whether the runner is away, its silence will tell.
         }
+        // The stream has ended in order, and not with its connection.
+        if (listening.IsCompletedSuccessfully) await store.Left(hello.Life);
 
         async Task Listen()
         {

@@ -99,7 +99,22 @@ sealed partial class RunStore
             "INSERT INTO runners (life, host_id, queues, version, registered_at, replaced_by) VALUES ($1, $2, '', '', $3, $4) "
             + "ON CONFLICT (life) DO UPDATE SET replaced_by = excluded.replaced_by",
             life, by.HostId, Now, by.Life);
-        foreach (var (run, turn, workflow, activity) in Fall(t, life, "replaced"))
+        Gone(t, life, "replaced");
+    }
+
+    /// <summary>The runner has said that it ends: what it still held, also at the engine, comes back at once.</summary>
+    public async Task Left(string life)
+    {
+        await database.Write(t => Gone(t, life, "given back"));
+        log.Info("A runner has ended", ("life", life));
+        // A task that was handed to a poll at the moment when that was given up is known to nobody else.
+        if (WorkerGone is { } tell) await tell(life);
+        Events.LookAll();
+    }
+
+    void Gone(Transaction t, string life, string ending)
+    {
+        foreach (var (run, turn, workflow, activity) in Fall(t, life, ending))
         {
             // The embedded engine takes back by itself whatever the life had; a Temporal is told task by task.
             if (present is { Kind: not EngineName.Embedded } engine && activity.Length > 0 && LastTurn(t.Connection, run) is { } row && row.Engine == engine.Id)

@@ -66,6 +66,22 @@ public sealed class RegistrationTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_runner_that_ends_says_so()
+    {
+        world.Record.Registration = async (stream, cancel) =>
+        {
+            await stream.WriteAsync(Welcome(), cancel);
+            await Task.Delay(Timeout.Infinite, cancel);
+        };
+        Run();
+        await registration.Welcome;
+        Assert.False(world.Record.Left.Task.IsCompleted);
+        await stop.CancelAsync();
+        await world.Record.Left.Task.WaitAsync(TestContext.Current.CancellationToken);
+        await running;
+    }
+
+    [Fact]
     public async Task A_server_that_does_not_let_the_runner_in_ends_it_with_a_sentence()
     {
         world.Record.Registration = (_, _) => throw new RpcException(new Status(StatusCode.Unauthenticated, "wrong token"));

@@ -171,8 +171,20 @@ sealed class ScriptedRecord : RunnerService.RunnerServiceBase
     {
         await requestStream.MoveNext(context.CancellationToken);
         Hellos.Writer.TryWrite(requestStream.Current.Hello);
-        await Registration(responseStream, context.CancellationToken);
+        await await Task.WhenAny(Registration(responseStream, context.CancellationToken), Listen());
+
+        async Task Listen()
+        {
+            while (await requestStream.MoveNext(context.CancellationToken))
+            {
+                // A beat.
+            }
+            Left.TrySetResult();
+        }
     }
+
+    /// <summary>A runner has closed its registration in order.</summary>
+    public TaskCompletionSource Left { get; } = new();
 
     public override Task<ClaimResponse> Claim(ClaimRequest request, ServerCallContext context)
     {

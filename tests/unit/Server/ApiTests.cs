@@ -178,6 +178,34 @@ public class ApiTests
     }
 
     [Fact]
+    public async Task What_a_runner_holds_comes_back_when_it_says_that_it_ends_and_not_when_only_its_connection_does()
+    {
+        await using var engine = await FakeEngine.Start();
+        await using var server = await RunningServer.Start(engine);
+        var run = await server.Begin();
+        await engine.Until($"start {run}/1/1");
+        async Task<ClaimResponse> Claim(string life) => await server.Runners.ClaimAsync(
+            new ClaimRequest { Slot = new SlotKey { RunId = run, Turn = 1, Step = 1 }, Key = life, Caller = new Caller { RunnerLife = life, WorkflowId = $"{run}/1/1", ActivityId = "model-1" } },
+            cancellationToken: Cancel);
+        async Task<AsyncDuplexStreamingCall<RegisterRequest, RegisterResponse>> Register()
+        {
+            var registration = server.Runners.Register(cancellationToken: Cancel);
+            await registration.RequestStream.WriteAsync(new RegisterRequest { Hello = new RunnerHello { Life = "A" } }, Cancel);
+            await registration.ResponseStream.MoveNext(Cancel);
+            return registration;
+        }
+        var broken = await Register();
+        Assert.NotNull((await Claim("A")).Yours);
+        broken.Dispose();
+        using var registration = await Register();
+        Assert.NotNull((await Claim("B")).Held);
+        await registration.RequestStream.CompleteAsync();
+        Assert.False(await registration.ResponseStream.MoveNext(Cancel));
+        Assert.True((await Claim("B")).Yours.BegunBefore);
+        await engine.Until($"fail {run}/1/1");
+    }
+
+    [Fact]
     public async Task A_runner_is_told_of_a_cancel_and_after_a_reconnection_of_what_has_ended()
     {
         await using var engine = await FakeEngine.Start();
