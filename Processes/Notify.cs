@@ -194,8 +194,10 @@ abstract record Notification
 /// <summary>A <see cref="Failure"/> on its way between two processes.</summary>
 sealed record FailureDocument(string What, string? Why, string? Remedy, int ExitCode)
 {
+    /// <summary>The parts that another process can show; what was caught stays in this one's log.</summary>
     public static FailureDocument From(Failure failure) => new(failure.What, failure.Why, failure.Remedy, failure.ExitCode);
 
+    /// <summary>The failure again, to be thrown where somebody reads it.</summary>
     public Failure ToFailure() => new(What, Why, Remedy, ExitCode);
 }
 

@@ -139,7 +139,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         TemporalBinary binary;
         try
         {
-            binary = await TemporalBinary.Acquire(wanted, home, null, new Downloading(Begin, tell, clock), cancel);
+            binary = await TemporalBinary.Acquire(wanted, home, null, new Downloading(Begin, tell, clock, time), cancel);
         }
         catch (TemporalUnavailable why) when (wanted.IsDefault)
         {
@@ -292,7 +292,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     }
 
     /// <summary>Passes a download's progress on, a line at its beginning and then at most ten times a second.</summary>
-    sealed class Downloading(Action begins, Action<ControlReply> tell, StartClock clock) : IProgress<DownloadProgress>
+    sealed class Downloading(Action begins, Action<ControlReply> tell, StartClock clock, TimeProvider time) : IProgress<DownloadProgress>
     {
         long last;
         bool begun;
@@ -300,10 +300,9 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         public void Report(DownloadProgress value)
         {
             clock.Stop();
-            var now = Environment.TickCount64;
-            if (begun && now - last < 100 && value.Bytes != value.Total) return;
+            if (begun && time.GetElapsedTime(last) < TimeSpan.FromMilliseconds(100) && value.Bytes != value.Total) return;
             if (!begun) begins();
-            (begun, last) = (true, now);
+            (begun, last) = (true, time.GetTimestamp());
             tell(new ControlReply { Type = ControlReply.Download, Text = $"Downloading Temporal CLI v{value.Version}...", Done = value.Bytes, Total = value.Total });
         }
     }

@@ -70,6 +70,7 @@ abstract record ChildAction
 /// <param name="FirstAttempts">How often it may die before it was ready for the first time.</param>
 sealed record RestartPolicy(TimeSpan Healthy, TimeSpan LongestDelay, int FirstAttempts)
 {
+    /// <summary>What every component gets.</summary>
     public static readonly RestartPolicy Default = new(TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(30), FirstAttempts: 3);
 
     /// <summary>At once, then 1, 2, 4 … s.</summary>

@@ -19,7 +19,7 @@ sealed class EngineHost : IAsyncDisposable
 
     readonly string folder = Directory.CreateTempSubdirectory("stigmer-engine-").FullName;
 
-    /// <summary>A task that never comes fails its test and not the whole session.</summary>
+    /// <summary>A task that never comes fails its test and does not hold up all others.</summary>
     readonly CancellationTokenSource limit = new(TimeSpan.FromMinutes(2));
 
     WebApplication? app;

@@ -1,6 +1,6 @@
 using Stigmer.Config;
 
-namespace Stigmer.Tests.Agents;
+namespace Stigmer.Tests.Config;
 
 public sealed class HostIdTests : IDisposable
 {

@@ -1,6 +1,6 @@
 using Stigmer.Config;
 
-namespace Stigmer.Tests;
+namespace Stigmer.Tests.Config;
 
 public class HostPortTests
 {
