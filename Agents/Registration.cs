@@ -1,6 +1,5 @@
 using Grpc.Core;
 using Stigmer.Agents.Activities;
-using Stigmer.Agents.Worker;
 using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.AI;
 using Stigmer.Agents.Llm;
 using Stigmer.Agents.Tools;
 using Stigmer.Config;
