@@ -27,10 +27,17 @@ static class LocalForeground
         var home = order.Settings.Home;
         var screen = new Screen(terminal, order.Settings.Llm, view, cancel);
         int? ended;
-        // Somebody who asks whether a stack runs holds the lock for an instant.
-        do ended = await Daemon.Run(order, TimeProvider.System, listening: () => { }, starterGone: null, screen.Show, screen.Echo, cancel);
-        while (ended is null && !DaemonLock.IsHeld(home));
-        view.End();
+        try
+        {
+            // Somebody who asks whether a stack runs holds the lock for an instant.
+            do ended = await Daemon.Run(order, TimeProvider.System, listening: () => { }, starterGone: null, screen.Show, screen.Echo, cancel);
+            while (ended is null && !DaemonLock.IsHeld(home));
+        }
+        finally
+        {
+            screen.Finish();
+            view.End();
+        }
         if (ended is not { } code) throw AlreadyRunning(home);
         // Told to end before it was ready: whoever sent the signal learns that it was heard.
         if (!screen.WasReady) cancel.ThrowIfCancellationRequested();
@@ -40,11 +47,35 @@ static class LocalForeground
     static Failure AlreadyRunning(StigmerHome home) =>
         new("Stigmer is already running", $"another daemon holds {home.DaemonLock}", "`stigmer local stop` ends it");
 
-    /// <summary>Lines of the logs are held back until the start's own lines are through.</summary>
-    sealed class Screen(Terminal terminal, LlmSettings llm, StartView view, CancellationToken cancel)
+    /// <summary>
+    /// Shows the start's lines and then the logs, on a thread of its own: who does not read what we print keeps nobody but it.
+    /// Lines of the logs are held back until the start's own lines are through.
+    /// </summary>
+    sealed class Screen
     {
+        /// <summary>So many lines of the logs wait for a reader; what comes then is left out here, and is in the files.</summary>
+        const int Backlog = 4096;
+
+        /// <summary>How long the end waits for a reader.</summary>
+        static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+
+        readonly Terminal terminal;
+        readonly LlmSettings llm;
+        readonly StartView view;
+        readonly CancellationToken cancel;
         readonly Lock gate = new();
-        readonly ConcurrentQueue<string> held = new();
+        readonly Queue<string> held = new();
+        readonly BlockingCollection<Action> waiting = [];
+        readonly Thread printer;
+        int lines, leftOut;
+        bool finished;
+
+        public Screen(Terminal terminal, LlmSettings llm, StartView view, CancellationToken cancel)
+        {
+            (this.terminal, this.llm, this.view, this.cancel) = (terminal, llm, view, cancel);
+            printer = new Thread(Print, 256 * 1024) { IsBackground = true, Name = "screen" };
+            printer.Start();
+        }
 
         public bool WasReady { get; private set; }
 
@@ -52,14 +83,18 @@ static class LocalForeground
         {
             lock (gate)
             {
+                if (finished) return;
                 if (reply.Type != ControlReply.Ready)
                 {
-                    view.Show(reply);
+                    waiting.Add(() => view.Show(reply));
                     return;
                 }
                 WasReady = true;
-                if (terminal.Json && reply.State is { } state) terminal.Document(state.Document with { AlreadyRunning = false }, StatusJson.Default.StatusDocument);
-                while (held.TryDequeue(out var line)) Write(line);
+                if (terminal.Json && reply.State is { } state)
+                {
+                    waiting.Add(() => terminal.Document(state.Document with { AlreadyRunning = false }, StatusJson.Default.StatusDocument));
+                }
+                while (held.TryDequeue(out var line)) Add(line);
             }
             _ = WarnOfModel();
         }
@@ -68,9 +103,45 @@ static class LocalForeground
         {
             lock (gate)
             {
-                if (WasReady) Write($"{component} | {line}");
+                if (finished) return;
+                if (lines == Backlog)
+                {
+                    leftOut++;
+                    return;
+                }
+                lines++;
+                if (WasReady) Add($"{component} | {line}");
                 else held.Enqueue($"{component} | {line}");
             }
+        }
+
+        /// <summary>Prints what is left, for as long as somebody reads it.</summary>
+        public void Finish()
+        {
+            lock (gate)
+            {
+                finished = true;
+                waiting.CompleteAdding();
+            }
+            printer.Join(Patience);
+        }
+
+        void Add(string line) => waiting.Add(() =>
+        {
+            Write(line);
+            int missing;
+            lock (gate)
+            {
+                lines--;
+                missing = lines == 0 ? leftOut : 0;
+                leftOut -= missing;
+            }
+            if (missing > 0) Write($"daemon | {missing} lines are left out here; `stigmer local logs` has them");
+        });
+
+        void Print()
+        {
+            foreach (var print in waiting.GetConsumingEnumerable(CancellationToken.None)) print();
         }
 
         void Write(string line)

@@ -12,7 +12,7 @@ sealed class DaemonLock : IDisposable
 
     DaemonLock(FileStream held) => this.held = held;
 
-    /// <summary>Takes the lock; null where somebody holds it.</summary>
+    /// <summary>Takes the lock; null where somebody holds it. Fails with exit code 2 where it is not this user's.</summary>
     public static DaemonLock? TryTake(StigmerHome home)
     {
         // None: an exclusive flock on Linux and macOS.
@@ -20,15 +20,22 @@ sealed class DaemonLock : IDisposable
         {
             return new DaemonLock(new FileStream(home.DaemonLock, PrivateFile.Options(FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None)));
         }
+        catch (UnauthorizedAccessException e)
+        {
+            throw Foreign(home, e);
+        }
         catch (IOException) when (File.Exists(home.DaemonLock))
         {
             return null;
         }
     }
 
+    static Failure Foreign(StigmerHome home, Exception e) =>
+        new($"{home.Run} is another user's", e.Message, "Set STIGMER_HOME to a folder that you can write to", ExitCode.Usage, e);
+
     /// <summary>
     /// Somebody holds it. Asking takes it for an instant, shared with others who ask: a daemon that starts in that instant
-    /// finds it taken, and its launcher, which then sees that nobody holds it, starts another.
+    /// finds it taken, and its launcher, which then sees that nobody holds it, starts another. Fails where it is not this user's.
     /// </summary>
     public static bool IsHeld(StigmerHome home)
     {
@@ -40,6 +47,10 @@ sealed class DaemonLock : IDisposable
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             return false;
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw Foreign(home, e);
         }
         catch (IOException)
         {

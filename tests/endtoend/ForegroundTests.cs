@@ -29,6 +29,23 @@ public class ForegroundTests
     }
 
     [Fact]
+    public async Task A_reader_that_reads_nothing_keeps_no_stack_from_starting_and_stopping()
+    {
+        await using var stack = Stack.Create();
+        // A pipe of 64 KB with room for the start's own lines, and for no more of the logs than a part of the first ones.
+        await using var shell = Running.Start(
+            "/bin/sh", ["-c", $"mkfifo pipe; exec 4<>pipe; head -c 65000 /dev/zero >&4; '{Running.Executable}' local --foreground >&4 4>&- < /dev/null; echo ended with $?"],
+            stack.Environment, stack.Workspace, stack.Logs);
+        while ((await stack.Run("local", "status")).ExitCode == 3) Assert.DoesNotContain("ended", shell.Printed, StringComparison.Ordinal);
+        // Joins the start that is under way.
+        (await stack.Run("local")).Exits(0);
+        Assert.Contains("demo model", (await stack.Run("run", "Hi")).Exits(0).Out, StringComparison.Ordinal);
+        (await stack.Run("local", "stop")).Exits(0);
+        await shell.Line(line => line == "ended with 0");
+        await shell.End();
+    }
+
+    [Fact]
     public async Task A_second_stack_of_the_same_home_is_refused()
     {
         await using var stack = await Stack.Start();

@@ -97,6 +97,9 @@ sealed partial class Running : IAsyncDisposable
     /// <summary>SIGINT is 2, SIGKILL 9, SIGTERM 15.</summary>
     public void Signal(int signal) => Kill(process.Id, signal);
 
+    /// <summary>What standard output has given so far.</summary>
+    public string Printed => output.Text;
+
     /// <summary>Waits for its end.</summary>
     public async Task<Result> End()
     {
