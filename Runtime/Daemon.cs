@@ -109,7 +109,8 @@ sealed class Daemon
         // A start can fail before whoever ordered it has connected: that one is to hear why, not to find nobody.
         if (starterGone is not null) await Task.WhenAny(starterGone, Task.Delay(Patience, time, CancellationToken.None));
         StateFiles.Delete(home.ControlSocket);
-        StateFiles.Delete(home.Children);
+        // A runner that had to be killed has given nothing back: the next one is to know that it has ended.
+        StateFiles.WriteChildren(home.Children, new ChildrenDocument([], stack.Lives));
         StateFiles.Delete(home.TemporalPid);
         StateFiles.Delete(home.DaemonPid);
         logs.Daemon.Info("ended");

@@ -36,6 +36,15 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
 
     IEnumerable<Component> Components => new[] { temporal, server, runner }.OfType<Component>();
 
+    /// <summary>The latest lives of the agent-runner, the present one last: the next daemon hands them on.</summary>
+    public IReadOnlyList<string> Lives
+    {
+        get
+        {
+            lock (gate) return [.. lives];
+        }
+    }
+
     /// <summary>
     /// Starts everything and completes when it is ready. Fails with what hinders it; what was started then still runs, and is
     /// for <see cref="Stop"/> to end.

@@ -78,28 +78,28 @@ sealed partial class RunStore
     /// <summary>The runner's registration: the claims of the lives that it replaces fall at once.</summary>
     public async Task Registered(RunnerHello hello)
     {
-        await database.Write(t =>
+        var news = await database.Write(t =>
         {
             t.Execute(
                 "INSERT INTO runners (life, host_id, queues, version, registered_at) VALUES ($1, $2, $3, $4, $5) "
                 + "ON CONFLICT (life) DO UPDATE SET queues = excluded.queues, registered_at = excluded.registered_at",
                 hello.Life, hello.HostId, string.Join('\n', QueuesOf(hello)), hello.Version, Now);
-            foreach (var life in hello.Replaces) Replace(t, life, hello);
+            return hello.Replaces.Where(life => Replace(t, life, hello)).ToList();
         });
-        foreach (var life in hello.Replaces)
-        {
-            log.Info("A runner takes the place of one that ended", ("life", hello.Life), ("replaces", life));
-            if (WorkerGone is { } tell) await tell(life);
-        }
+        foreach (var life in news) log.Info("A runner takes the place of one that ended", ("life", hello.Life), ("replaces", life));
+        // Also what is no news: the server may have ended before it had told.
+        if (WorkerGone is { } tell) foreach (var life in hello.Replaces) await tell(life);
     }
 
-    void Replace(Transaction t, string life, RunnerHello by)
+    /// <summary>Whether that was news.</summary>
+    bool Replace(Transaction t, string life, RunnerHello by)
     {
-        t.Execute(
+        var news = t.Execute(
             "INSERT INTO runners (life, host_id, queues, version, registered_at, replaced_by) VALUES ($1, $2, '', '', $3, $4) "
-            + "ON CONFLICT (life) DO UPDATE SET replaced_by = excluded.replaced_by",
-            life, by.HostId, Now, by.Life);
+            + "ON CONFLICT (life) DO UPDATE SET replaced_by = excluded.replaced_by WHERE replaced_by IS NULL",
+            life, by.HostId, Now, by.Life) > 0;
         Gone(t, life, "replaced");
+        return news;
     }
 
     /// <summary>The runner has said that it ends: what it still held, also at the engine, comes back at once.</summary>

@@ -87,6 +87,25 @@ public class KilledTests
     }
 
     [Fact]
+    public async Task A_runner_that_was_killed_right_before_the_stack_was_stopped_keeps_nobody_waiting_after_the_next_start()
+    {
+        await using var ollama = await Ollama.Start(
+            new OllamaAnswer { Step = 1, Text = "Held.", Hold = "never", Times = 1 },
+            new OllamaAnswer { Step = 1, Text = "Done." });
+        await using var stack = await Stack.Start(ollama);
+        var id = (await stack.Run("run", "--detach", "Count")).Exits(0).Out.Trim();
+        await ollama.Held("never");
+        // A server that cannot be told: no successor takes the place of the runner any more.
+        var (server, runner) = (await stack.Pid("stigmer-server"), await stack.Pid("agent-runner"));
+        Running.Kill(server, 19);
+        Running.Kill(runner, 9);
+        (await stack.Run("local", "stop", "--timeout", "1s")).Exits(0);
+        (await stack.Run("local")).Exits(0);
+        Assert.Equal("Done.\n", (await stack.Run("runs", "watch", id)).Exits(0).Out);
+        Assert.DoesNotContain("A runner is away", stack.Logs());
+    }
+
+    [Fact]
     public async Task A_hundred_and_twenty_steps_are_as_many_model_calls_over_kills_and_new_histories()
     {
         await using var ollama = await Ollama.Start(
