@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpc.Core;
 using Stigmer.Agents.Llm;
 using Stigmer.Agents.Loop;
 using Stigmer.Agents.Tools;
@@ -96,5 +97,23 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
         {
             throw new ActivityFailure(new TurnError(e.What, e.Why, e.Remedy), retryable: false, e.InnerException);
         }
+        catch (Exception e) when (IsUnexpected(e, limit.Token))
+        {
+            // Each further attempt could be paid for and end the same: no engine is to make it again.
+            log.Error("a model call failed unexpectedly", ("run", task.Run), ("step", task.Step), ("error", e));
+            throw new ActivityFailure(
+                new TurnError(
+                    "The model call failed in a way that stigmer does not know",
+                    $"{e.GetType().Name}: {e.Message}",
+                    $"It is not made again by itself, since each call may cost money; the agent-runner's log says more. `stigmer runs resume {task.Run}` makes it again"),
+                retryable: false);
+        }
     }
+
+    /// <summary>A bug of ours or of a library. What was asked to end is none, nor what concerns the server or the engine, which may be well later.</summary>
+    static bool IsUnexpected(Exception e, CancellationToken limit) => e switch
+    {
+        OperationCanceledException => !limit.IsCancellationRequested,
+        _ => e is not (RpcException or ActivityFailure),
+    };
 }

@@ -223,6 +223,30 @@ public sealed class ActivityTests : IAsyncLifetime
     }
 
     [Theory]
+    [InlineData(nameof(InvalidOperationException))]
+    [InlineData(nameof(TaskCanceledException))]
+    public async Task A_failure_that_nobody_expects_is_paid_for_once_and_ends_the_run(string kind)
+    {
+        model.Fails(kind == nameof(InvalidOperationException) ? new InvalidOperationException("a bug") : new TaskCanceledException("a bug"));
+        using var attempt = Attempt();
+        var failure = await Assert.ThrowsAsync<ActivityFailure>(() => callModel.Run(ModelTask(), attempt));
+        Assert.Single(model.Asked);
+        Assert.False(failure.Retryable);
+        Assert.Equal($"{kind}: a bug", failure.Error.Why);
+        Assert.Contains("stigmer runs resume r", failure.Error.Remedy, StringComparison.Ordinal);
+        Assert.True(Assert.Single(world.Record.GivenBack).Begun);
+    }
+
+    [Fact]
+    public async Task What_a_server_of_ours_says_during_a_model_call_is_left_to_the_engine_to_try_again()
+    {
+        model.Fails(new RpcException(new Status(StatusCode.Unavailable, "away")));
+        using var attempt = Attempt();
+        await Assert.ThrowsAsync<RpcException>(() => callModel.Run(ModelTask(), attempt));
+        Assert.True(Assert.Single(world.Record.GivenBack).Begun);
+    }
+
+    [Theory]
     [InlineData("anthropic", "ANTHROPIC_API_KEY")]
     [InlineData("nobody", "nobody")]
     public async Task A_provider_that_cannot_be_called_fails_the_run_at_once(string provider, string named)
