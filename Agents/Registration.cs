@@ -84,6 +84,7 @@ sealed class Registration(RunnerServer server, Func<RunnerHello> hello, Action<T
                 var said = call.ResponseStream.Current;
                 if (said.Welcome is { } welcomed) Welcomed(welcomed, backoff);
                 else if (said.TurnEnded is { } turn) turnEnded(turn);
+                else if (said.Refused is { } refused) throw new Failure(refused.What, NullIfEmpty(refused.Why), NullIfEmpty(refused.Remedy));
             }
             while (await call.ResponseStream.MoveNext(over.Token));
         }
@@ -108,6 +109,8 @@ sealed class Registration(RunnerServer server, Func<RunnerHello> hello, Action<T
         }
         backoff.Reset();
     }
+
+    static string? NullIfEmpty(string text) => text.Length > 0 ? text : null;
 
     static async Task<bool> Next(IAsyncStreamReader<RegisterResponse> stream, CancellationToken cancel, CancellationToken silence)
     {

@@ -79,7 +79,7 @@ static class ServerRole
 
         using var channel = Channels.ToTemporal(temporal!);
         var client = new EngineClient(new WorkflowService.WorkflowServiceClient(channel), temporal!.Namespace, $"stigmer-server-{store.ServerId}");
-        var link = new EngineLink(store, client, kind, temporal.Address.ToString(), time, log);
+        var link = new EngineLink(store, client, new Neighbours(store, client, $"{temporal.Address}", dataDir, time), kind, $"{temporal.Address}", time, log);
         store.OutboxChanged = link.Wake;
         if (engine is not null) store.WorkerGone = engine.WorkerGone;
 

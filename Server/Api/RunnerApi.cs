@@ -9,6 +9,8 @@ namespace Stigmer.Server.Api;
 /// <param name="stopping">The server is being stopped: whoever waits is sent away at once, and comes back.</param>
 sealed class RunnerApi(RunStore store, Action<string> missing, Log log, CancellationToken stopping)
 {
+    const int BeatsAnHour = 720;
+
     public static ServiceMethods<RunnerApi> Methods(Faults faults) => new("stigmer.v1.RunnerService", faults, m =>
     {
         m.Duplex<RegisterRequest, RegisterResponse>("Register", (api, requests, responses, context) => api.Register(requests, responses, context));
@@ -26,6 +28,13 @@ sealed class RunnerApi(RunStore store, Action<string> missing, Log log, Cancella
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, stopping);
         if (!await requests.MoveNext(either.Token) || requests.Current.Hello is not { Life.Length: > 0 } hello) throw Refusal.Invalid("A registration begins with hello and the runner's life");
+        // A runner that knows the names of its queues has been let in before.
+        if (await store.Runners.Refusal(isNew: hello.Queues.Count == 0, either.Token) is { } refusal)
+        {
+            log.Warn("A runner was not let in", ("life", hello.Life), ("host", hello.HostId));
+            await responses.WriteAsync(new RegisterResponse { Refused = refusal }, CancellationToken.None);
+            return;
+        }
         await store.Registered(hello);
         // Writes are not broken off by the server's end: that would reset the stream in place of saying why.
         // From here on it is told of ends; those before are in the answer to what it works on.
@@ -52,9 +61,10 @@ sealed class RunnerApi(RunStore store, Action<string> missing, Log log, Cancella
 
         async Task Listen()
         {
-            while (await requests.MoveNext(either.Token))
+            for (var beats = 1; await requests.MoveNext(either.Token); beats++)
             {
                 if (store.Runners.Heard(hello.Life)) store.Events.LookAll();
+                if (beats % BeatsAnHour == 0) await store.StillThere(hello.Life);
             }
         }
 

@@ -19,6 +19,30 @@ sealed class EngineClient(WorkflowService.WorkflowServiceClient calls, string ns
         return answer.NamespaceInfo?.Id is { Length: > 0 } id ? id : throw new RpcException(new Status(StatusCode.Internal, "the namespace has no id"));
     }
 
+    /// <summary>Who polled the queue lately, and when last, whether for workflow tasks or activities; null: the engine does not tell.</summary>
+    public async Task<Dictionary<string, DateTimeOffset>?> Pollers(string queue, CancellationToken cancel)
+    {
+        var pollers = new Dictionary<string, DateTimeOffset>(StringComparer.Ordinal);
+        foreach (var type in (TaskQueueType[])[TaskQueueType.Workflow, TaskQueueType.Activity])
+        {
+            try
+            {
+                var answer = await calls.DescribeTaskQueueAsync(
+                    new DescribeTaskQueueRequest { Namespace = ns, TaskQueue = new TaskQueue { Name = queue, Kind = TaskQueueKind.Normal }, TaskQueueType = type }, Options(cancel));
+                foreach (var poller in answer.Pollers)
+                {
+                    var at = poller.LastAccessTime?.ToDateTimeOffset() ?? DateTimeOffset.MinValue;
+                    if (!pollers.TryGetValue(poller.Identity, out var known) || known < at) pollers[poller.Identity] = at;
+                }
+            }
+            catch (RpcException e) when (e.StatusCode is StatusCode.Unimplemented or StatusCode.PermissionDenied)
+            {
+                return null;
+            }
+        }
+        return pollers;
+    }
+
     /// <summary>Starts a turn's workflow. AlreadyExists: it was started before.</summary>
     public async Task Start(string workflow, TurnInput input, CancellationToken cancel) =>
         await calls.StartWorkflowExecutionAsync(

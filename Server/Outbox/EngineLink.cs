@@ -10,7 +10,8 @@ namespace Stigmer.Server.Outbox;
 /// The server's side of its engine: asks it who it is, hands it what stands in the outbox, and looks for workflows that should
 /// run there. One loop; woken by what happens, and every 5 s to see whether the engine is still the same.
 /// </summary>
-sealed class EngineLink(RunStore store, EngineClient engine, string kind, string address, TimeProvider time, Log log)
+/// <param name="neighbours">Whether another server with this one's id works at the engine.</param>
+sealed class EngineLink(RunStore store, EngineClient engine, Neighbours neighbours, string kind, string address, TimeProvider time, Log log)
 {
     /// <summary>Retries are at most this far apart, and so are the looks at an idle engine.</summary>
     static readonly TimeSpan Longest = TimeSpan.FromSeconds(5);
@@ -47,6 +48,8 @@ sealed class EngineLink(RunStore store, EngineClient engine, string kind, string
     {
         var backoff = new Backoff(time, Shortest, Longest);
         string? known = null;
+        // An engine of this machine is this data folder's own.
+        if (kind != EngineName.External) store.Runners.Admit();
         while (!stop.IsCancellationRequested)
         {
             try
@@ -55,6 +58,12 @@ sealed class EngineLink(RunStore store, EngineClient engine, string kind, string
                 if (backoff.Failures > 0 || known is null || known != id)
                 {
                     // The first time, or after an outage, or another database at the same address.
+                    if (kind == EngineName.External && !await IsAlone(stop))
+                    {
+                        // Nor is anything handed over: it may have been copied with the id. They may end, and it is looked again.
+                        await Pause(backoff, stop);
+                        continue;
+                    }
                     await store.EngineKnown(new EngineIdentity(id, kind, address));
                     known = id;
                     await Drain(id, stop);
@@ -83,6 +92,18 @@ sealed class EngineLink(RunStore store, EngineClient engine, string kind, string
                 await Pause(backoff, stop);
             }
         }
+    }
+
+    /// <summary>Whether runners may poll: nobody else does.</summary>
+    async Task<bool> IsAlone(CancellationToken stop)
+    {
+        if (await neighbours.Look(stop) is not { } met)
+        {
+            store.Runners.Admit();
+            return true;
+        }
+        if (store.Runners.Refuse(met)) log.Error(met.What, ("why", met.Why), ("remedy", met.Remedy));
+        return false;
     }
 
     static async Task Pause(Backoff backoff, CancellationToken stop)

@@ -81,8 +81,8 @@ sealed partial class RunStore
         var news = await database.Write(t =>
         {
             t.Execute(
-                "INSERT INTO runners (life, host_id, queues, version, registered_at) VALUES ($1, $2, $3, $4, $5) "
-                + "ON CONFLICT (life) DO UPDATE SET queues = excluded.queues, registered_at = excluded.registered_at",
+                "INSERT INTO runners (life, host_id, queues, version, heard_at) VALUES ($1, $2, $3, $4, $5) "
+                + "ON CONFLICT (life) DO UPDATE SET queues = excluded.queues, heard_at = excluded.heard_at",
                 hello.Life, hello.HostId, string.Join('\n', QueuesOf(hello)), hello.Version, Now);
             return hello.Replaces.Where(life => Replace(t, life, hello)).ToList();
         });
@@ -91,11 +91,18 @@ sealed partial class RunStore
         if (WorkerGone is { } tell) foreach (var life in hello.Replaces) await tell(life);
     }
 
+    /// <summary>A runner that has been registered for long is still there.</summary>
+    public Task StillThere(string life) => database.Write(t => t.Execute("UPDATE runners SET heard_at = $1 WHERE life = $2", Now, life));
+
+    /// <summary>Those of the lives that have never registered here.</summary>
+    public Task<List<string>> Strangers(IReadOnlyCollection<string> lives) =>
+        database.Read(c => lives.Where(life => c.Text("SELECT life FROM runners WHERE life = $1", life) is null).ToList());
+
     /// <summary>Whether that was news.</summary>
     bool Replace(Transaction t, string life, RunnerHello by)
     {
         var news = t.Execute(
-            "INSERT INTO runners (life, host_id, queues, version, registered_at, replaced_by) VALUES ($1, $2, '', '', $3, $4) "
+            "INSERT INTO runners (life, host_id, queues, version, heard_at, replaced_by) VALUES ($1, $2, '', '', $3, $4) "
             + "ON CONFLICT (life) DO UPDATE SET replaced_by = excluded.replaced_by WHERE replaced_by IS NULL",
             life, by.HostId, Now, by.Life) > 0;
         Gone(t, life, "replaced");

@@ -12,6 +12,9 @@ namespace Stigmer.Server.Runs;
 /// </summary>
 sealed partial class RunStore
 {
+    /// <summary>How long lives are known after they were last heard of. A Temporal lists who has polled for some minutes.</summary>
+    static readonly TimeSpan LivesKept = TimeSpan.FromDays(1);
+
     readonly Database database;
     readonly TimeProvider time;
     readonly Log log;
@@ -48,11 +51,13 @@ sealed partial class RunStore
     public static async Task<RunStore> Open(Database database, string hostId, TimeProvider time, Log log)
     {
         var made = RandomId.New(bytes: 8);
-        var dayAgo = time.GetUtcNow().AddDays(-1).ToUnixTimeMilliseconds();
         var (serverId, holders) = await database.Write(t =>
         {
             t.Execute("INSERT INTO meta (key, value) VALUES ('server-id', $1) ON CONFLICT (key) DO NOTHING", made);
-            t.Execute("DELETE FROM runners WHERE registered_at < $1 AND life NOT IN (SELECT runner FROM claims WHERE ended_at IS NULL)", dayAgo);
+            // Until another life was heard of a day later, and not by the clock alone: after a weekend of sleep the last runner may still poll.
+            t.Execute(
+                "DELETE FROM runners WHERE heard_at < (SELECT max(heard_at) FROM runners) - $1 AND life NOT IN (SELECT runner FROM claims WHERE ended_at IS NULL)",
+                (long)LivesKept.TotalMilliseconds);
             return (
                 t.Connection.Text("SELECT value FROM meta WHERE key = 'server-id'")!,
                 t.Connection.Query("SELECT DISTINCT runner FROM claims WHERE ended_at IS NULL", r => r.GetString(0)));

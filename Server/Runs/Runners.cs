@@ -12,10 +12,15 @@ sealed class Runners : IDisposable
     /// <summary>How long a runner may be silent; it beats every 5 s.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
 
+    /// <summary>A registration waits so long for the decision whether runners are let in; the runner itself has 10 s of patience.</summary>
+    static readonly TimeSpan Undecided = TimeSpan.FromSeconds(8);
+
     readonly Lock gate = new();
     readonly Dictionary<string, Runner> known = [];
     readonly TimeProvider time;
     readonly ITimer timer;
+    readonly TaskCompletionSource decided = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    Error? refusal;
 
     public Runners(TimeProvider time)
     {
@@ -40,6 +45,30 @@ sealed class Runners : IDisposable
         }
     }
 
+    /// <summary>Runners are let in from now on.</summary>
+    public void Admit() => Decide(null);
+
+    /// <summary>No runner is let in any more, and those that are there are told to end.</summary>
+    /// <param name="why">For a person.</param>
+    /// <returns>True where they were let in before, or it was not decided.</returns>
+    public bool Refuse(Error why) => Decide(why);
+
+    /// <summary>Why no runner is let in; null: they are.</summary>
+    /// <param name="isNew">The runner has not been let in before: it waits until that is decided. Who has been goes on through every outage.</param>
+    /// <exception cref="Grpc.Core.RpcException">Unavailable: it is not decided yet.</exception>
+    public async Task<Error?> Refusal(bool isNew, CancellationToken cancel)
+    {
+        try
+        {
+            if (isNew) await decided.Task.WaitAsync(Undecided, time, cancel);
+        }
+        catch (TimeoutException)
+        {
+            throw Runs.Refusal.Later("The workflow engine has not answered stigmer-server yet");
+        }
+        lock (gate) return refusal;
+    }
+
     /// <summary>The runner listens on the channel, and serves these queues.</summary>
     public ChannelReader<RegisterResponse> Register(string life, IReadOnlyList<string> queues)
     {
@@ -52,6 +81,7 @@ sealed class Runners : IDisposable
             // A connection that it has given up may still look open from here.
             runner.Channel?.TryComplete();
             runner.Channel = channel.Writer;
+            if (refusal is not null) channel.Writer.TryWrite(new RegisterResponse { Refused = refusal });
         }
         return channel.Reader;
     }
@@ -92,6 +122,19 @@ sealed class Runners : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => timer.Dispose();
+
+    bool Decide(Error? why)
+    {
+        bool isNews;
+        lock (gate)
+        {
+            isNews = refusal is null != why is null;
+            refusal = why;
+            if (isNews && why is not null) foreach (var runner in known.Values) runner.Channel?.TryWrite(new RegisterResponse { Refused = why });
+        }
+        decided.TrySetResult();
+        return isNews;
+    }
 
     bool Lives(Runner runner) => runner.Present && time.GetElapsedTime(runner.LastHeard) < Patience;
 

@@ -9,7 +9,7 @@ namespace Stigmer.Server.Storage;
 static partial class Schema
 {
     /// <summary>In order. The server's own tables, and those of the embedded engine (prefix engine_).</summary>
-    static readonly string[] Scripts = [ServerTables, EngineTables, TurnSums];
+    static readonly string[] Scripts = [ServerTables, EngineTables, TurnSums, RunnersHeard];
 
     const string ServerTables = """
         -- server-id: in the names of the task queues. version: the release that last changed the schema.
@@ -142,6 +142,9 @@ static partial class Schema
             SELECT count(*), coalesce(sum(s.input_tokens), 0), coalesce(sum(s.output_tokens), 0)
             FROM slots s WHERE s.run = turns.run AND s.turn = turns.turn AND s.slot = 0 AND s.step > 0);
         """;
+
+    /// <summary>When a life was last heard of, to the hour: a runner may live for weeks after its registration.</summary>
+    const string RunnersHeard = "ALTER TABLE runners RENAME COLUMN registered_at TO heard_at;";
 
     internal static void Migrate(Connection connection, string file) => Migrate(connection, file, Scripts, Build.Version);
 

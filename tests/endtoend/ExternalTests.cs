@@ -40,6 +40,36 @@ public sealed class ExternalTests : IDisposable
     }
 
     [Fact]
+    public async Task The_copy_of_a_home_is_refused_by_name_while_the_first_goes_on()
+    {
+        await using var temporal = Standin.Start("temporal", "1.99.0", "server", "start-dev", "--port", "0", "--db-filename", Path.Combine(folder, "t.db"), "--headless");
+        var address = (await temporal.Line(line => line.StartsWith("Server:", StringComparison.Ordinal))).Split(' ')[^1];
+        await using var mine = await Ollama.Start(Ollama.ToolsThenAnswer(2, "Mine."));
+        await using var yours = await Ollama.Start(Ollama.ToolsThenAnswer(2, "Yours."));
+        await using var first = External(mine, address);
+        await using var copy = External(yours, address);
+        (await first.Run("local")).Exits(0);
+        (await first.Run("local", "stop")).Exits(0);
+        var (from, to) = (Path.Combine(first.Home, "data"), Path.Combine(copy.Home, "data"));
+        Directory.CreateDirectory(to);
+        foreach (var file in Directory.GetFiles(from)) File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
+        // Its own last runner is still listed at the Temporal.
+        (await first.Run("local")).Exits(0);
+        (await first.Run("local", "restart")).Exits(0);
+
+        var refused = (await copy.Run("local")).Exits(1);
+        Assert.Contains($"✗ Another stigmer with this one's id works at the Temporal at {address}\n", refused.Error, StringComparison.Ordinal);
+        Assert.Contains($"remove stigmer.db, stigmer.db-wal and stigmer.db-shm from {to} ", refused.Error, StringComparison.Ordinal);
+        Assert.Equal("Mine.\n", (await first.Run("run", "A")).Exits(0).Out);
+
+        // What it says helps.
+        foreach (var file in Directory.GetFiles(to, "stigmer.db*")) File.Delete(file);
+        (await copy.Run("local")).Exits(0);
+        Assert.Equal("Yours.\n", (await copy.Run("run", "B")).Exits(0).Out);
+        Assert.Equal("Mine.\n", (await first.Run("run", "C")).Exits(0).Out);
+    }
+
+    [Fact]
     public async Task A_Temporal_that_cannot_be_reached_is_named_before_anything_starts()
     {
         var port = Ports.Free();

@@ -89,6 +89,21 @@ public sealed class RegistrationTests : IAsyncLifetime
         Assert.Contains("STIGMER_TOKEN", (await Assert.ThrowsAsync<Failure>(() => running)).Remedy, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_server_that_refuses_the_runner_ends_it_with_the_servers_words(bool afterWelcome)
+    {
+        world.Record.Registration = async (stream, cancel) =>
+        {
+            if (afterWelcome) await stream.WriteAsync(Welcome(), cancel);
+            await stream.WriteAsync(new RegisterResponse { Refused = new Error { What = "There are two", Why = "it was copied", Remedy = "Remove one" } }, cancel);
+        };
+        Run();
+        var failure = await Assert.ThrowsAsync<Failure>(() => running);
+        Assert.Equal(("There are two", "it was copied", "Remove one"), (failure.What, failure.Why, failure.Remedy));
+    }
+
     [Fact]
     public async Task Another_server_at_the_same_address_ends_the_runner_since_its_queues_are_others()
     {

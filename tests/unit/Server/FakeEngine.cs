@@ -61,6 +61,17 @@ sealed class FakeEngine : WorkflowService.WorkflowServiceBase, IAsyncDisposable
         return Task.FromResult(new DescribeNamespaceResponse { NamespaceInfo = new NamespaceInfo { Id = Id, Name = request.Namespace } });
     }
 
+    /// <summary>The identities that poll every queue.</summary>
+    public ConcurrentDictionary<TaskQueueType, string> Pollers { get; set; } = [];
+
+    public override Task<DescribeTaskQueueResponse> DescribeTaskQueue(DescribeTaskQueueRequest request, ServerCallContext context)
+    {
+        Note("look", request.TaskQueue.Name);
+        var answer = new DescribeTaskQueueResponse();
+        if (Pollers.TryGetValue(request.TaskQueueType, out var identity)) answer.Pollers.Add(new PollerInfo { Identity = identity });
+        return Task.FromResult(answer);
+    }
+
     public override Task<StartWorkflowExecutionResponse> StartWorkflowExecution(StartWorkflowExecutionRequest request, ServerCallContext context)
     {
         Note("start", request.WorkflowId);

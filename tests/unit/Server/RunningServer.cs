@@ -36,13 +36,15 @@ sealed class RunningServer : IAsyncDisposable
 
     /// <param name="engine">Null: the embedded one.</param>
     /// <param name="home">Null: one of its own, removed with it.</param>
-    public static async Task<RunningServer> Start(FakeEngine? engine = null, string? home = null, string? cert = null, string? key = null)
+    /// <param name="kind">What the given engine is.</param>
+    public static async Task<RunningServer> Start(
+        FakeEngine? engine = null, string? home = null, string? cert = null, string? key = null, string kind = EngineName.Managed)
     {
         var own = home is null ? Directory.CreateTempSubdirectory("stigmer-server-").FullName : null;
         var environment = new Dictionary<string, string?> { ["STIGMER_HOME"] = home ?? own, ["STIGMER_TOKEN"] = Token };
         if (engine is not null)
         {
-            environment["STIGMER_ENGINE"] = "managed";
+            environment["STIGMER_ENGINE"] = kind;
             environment["TEMPORAL_SERVICE_ADDRESS"] = engine.Address.ToString();
         }
         var stop = new CancellationTokenSource();
