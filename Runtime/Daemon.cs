@@ -75,7 +75,7 @@ sealed class Daemon
         logs.Daemon.Info("started", ("version", Build.Version), ("pid", Environment.ProcessId), ("home", home.Root));
         await Leftovers.End(
             home, UndoGrace, (component, process) => logs.Daemon.Warn("ends what an earlier daemon left", ("component", component), ("pid", process.Pid)), time, CancellationToken.None);
-        StateFiles.WriteProcess(home.DaemonPid, NamedProcess.From(ComponentName.Daemon, ProcessIdentity.Of(Environment.ProcessId)));
+        StateFiles.WriteProcess(home.DaemonPid, NamedProcess.From(ComponentName.Daemon, ProcessIdentity.Of(Environment.ProcessId), home));
         var listener = ControlSocket.Listen(home.ControlSocket);
         using var server = new ControlServer(listener, Hello, Asked, Left, time);
         var serving = server.Run();

@@ -17,7 +17,8 @@ static class Leftovers
     public static async Task End(StigmerHome home, TimeSpan grace, Action<string, ProcessIdentity> found, TimeProvider time, CancellationToken cancel)
     {
         var left = StateFiles.ReadChildren(home.Children);
-        var named = left.Children.Append(StateFiles.ReadProcess(home.TemporalPid)).OfType<NamedProcess>().DistinctBy(p => p.Pid).ToList();
+        var named = left.Children.Append(StateFiles.ReadProcess(home.TemporalPid)).OfType<NamedProcess>()
+            .Where(p => p.Home == home.Root).DistinctBy(p => p.Pid).ToList();
         // Again for what was started meanwhile.
         while (Alive(named, left.Mark) is { Count: > 0 } alive)
         {

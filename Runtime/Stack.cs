@@ -271,7 +271,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         var all = new List<NamedProcess>();
         foreach (var component in Components)
         {
-            var process = component.Child is { } child ? NamedProcess.From(component.Name, child.Identity) : null;
+            var process = component.Child is { } child ? NamedProcess.From(component.Name, child.Identity, home) : null;
             if (process is not null) all.Add(process);
             if (component.Name == ComponentName.Temporal) StateFiles.WriteProcess(home.TemporalPid, process);
         }

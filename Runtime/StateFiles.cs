@@ -6,11 +6,16 @@ using Stigmer.Processes;
 namespace Stigmer.Runtime;
 
 /// <summary>A process as children.json names it.</summary>
-sealed record NamedProcess(string Name, int Pid, long Start, string Boot)
+/// <param name="Name">The component.</param>
+/// <param name="Pid">Its id.</param>
+/// <param name="Start">When it was started, as <see cref="ProcessIdentity"/> counts it.</param>
+/// <param name="Boot">The boot that both belong to.</param>
+/// <param name="Home">The home whose process it is: a copy of a running home holds files that name the original's.</param>
+sealed record NamedProcess(string Name, int Pid, long Start, string Boot, string? Home)
 {
     /// <summary>Null where the system does not tell who it is: then it cannot be named safely.</summary>
-    public static NamedProcess? From(string name, ProcessIdentity? identity) =>
-        identity is null ? null : new NamedProcess(name, identity.Pid, identity.Start, identity.Boot);
+    public static NamedProcess? From(string name, ProcessIdentity? identity, StigmerHome home) =>
+        identity is null ? null : new NamedProcess(name, identity.Pid, identity.Start, identity.Boot, home.Root);
 
     [JsonIgnore]
     public ProcessIdentity Identity => new(Pid, Start, Boot);

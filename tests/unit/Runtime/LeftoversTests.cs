@@ -24,7 +24,7 @@ public sealed class LeftoversTests : IDisposable
         if (!OperatingSystem.IsLinux()) return;
         var (leader, member, stranger) = await Group();
         var home = Home();
-        StateFiles.WriteChildren(home.Children, new ChildrenDocument([new NamedProcess("temporal", leader, 1, Boot)], [], "mine"));
+        StateFiles.WriteChildren(home.Children, new ChildrenDocument([new NamedProcess("temporal", leader, 1, Boot, home.Root)], [], "mine"));
         var found = new List<(string, ProcessIdentity)>();
         await Leftovers.End(home, TimeSpan.FromSeconds(5), (component, process) => found.Add((component, process)), TimeProvider.System, TestContext.Current.CancellationToken);
         Assert.Equal([("temporal", member)], found);
@@ -32,9 +32,21 @@ public sealed class LeftoversTests : IDisposable
         Assert.True(stranger.IsAlive);
     }
 
+    [Fact]
+    public async Task A_copy_of_a_running_home_leaves_the_originals_processes_alone()
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        var (leader, member, _) = await Group();
+        var home = Home();
+        StateFiles.WriteChildren(home.Children, new ChildrenDocument([new NamedProcess("temporal", leader, 1, Boot, "/original")], [], "mine"));
+        StateFiles.WriteProcess(home.TemporalPid, new NamedProcess("temporal", member.Pid, member.Start, member.Boot, "/original"));
+        await Leftovers.End(home, TimeSpan.Zero, (_, process) => Assert.Fail($"{process} was found"), TimeProvider.System, TestContext.Current.CancellationToken);
+        Assert.True(member.IsAlive);
+    }
+
     [Theory]
-    [InlineData("{\"children\":[{\"name\":\"temporal\",\"pid\":PID,\"start\":1,\"boot\":\"boot\"}]}")]
-    [InlineData("{\"children\":[{\"name\":\"temporal\",\"pid\":PID,\"start\":1,\"boot\":\"boot\"}],\"mark\":\"theirs\"}")]
+    [InlineData("{\"children\":[{\"name\":\"temporal\",\"pid\":PID,\"start\":1,\"boot\":\"boot\",\"home\":\"HOME\"}]}")]
+    [InlineData("{\"children\":[{\"name\":\"temporal\",\"pid\":PID,\"start\":1,\"boot\":\"boot\",\"home\":\"HOME\"}],\"mark\":\"theirs\"}")]
     [InlineData("{\"children\":[{\"name\":\"temporal\",\"pid\":PID,\"sta")]
     [InlineData("{\"children\":[null,{}],\"mark\":\"mine\"}")]
     [InlineData("{\"children\":null,\"mark\":\"mine\"}")]
@@ -46,7 +58,7 @@ public sealed class LeftoversTests : IDisposable
         if (!OperatingSystem.IsLinux()) return;
         var (leader, member, _) = await Group();
         var home = Home();
-        await File.WriteAllTextAsync(home.Children, content.Replace("PID", leader.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal), TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(home.Children, content.Replace("HOME", home.Root, StringComparison.Ordinal).Replace("PID", leader.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal), TestContext.Current.CancellationToken);
         await File.WriteAllTextAsync(home.TemporalPid, member.Pid.ToString(CultureInfo.InvariantCulture), TestContext.Current.CancellationToken);
         await Leftovers.End(home, TimeSpan.Zero, (_, process) => Assert.Fail($"{process} was found"), TimeProvider.System, TestContext.Current.CancellationToken);
         Assert.True(member.IsAlive);

@@ -74,7 +74,7 @@ public sealed class StackFilesTests : IDisposable
     [Fact]
     public void A_file_that_names_a_process_is_read_back()
     {
-        var named = new NamedProcess("temporal", 7, 4711, "boot");
+        var named = new NamedProcess("temporal", 7, 4711, "boot", "/home");
         StateFiles.WriteProcess(Home().TemporalPid, named);
         Assert.Equal(named, StateFiles.ReadProcess(Home().TemporalPid));
         StateFiles.WriteChildren(Home().Children, new ChildrenDocument([named], ["life"], "mark"));
