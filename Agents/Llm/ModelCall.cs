@@ -24,7 +24,7 @@ sealed record ModelCall(
     public async Task<ModelAnswer> Ask(IChatClient client, Func<string, Task> onText, CancellationToken cancel)
     {
         var names = new ToolNames(Tools.Select(tool => tool.Name));
-        var options = new ChatOptions { Tools = [.. Tools.Select(tool => new OfferedTool(names.ToWire(tool.Name), tool))] };
+        var options = new ChatOptions { Tools = [.. Tools.Select(tool => new WireTool(names.ToWire(tool.Name), tool))] };
         var answer = new AnswerBuilder();
         await foreach (var update in client.GetStreamingResponseAsync(
             Conversation.ToMessages(Model, Instructions, Transcript, names), options, cancel).ConfigureAwait(false))
@@ -102,7 +102,7 @@ sealed class AnswerBuilder
 }
 
 /// <summary>A tool under the name that it has on the wire.</summary>
-sealed class OfferedTool(string wireName, ToolDeclaration tool) : AIFunctionDeclaration
+sealed class WireTool(string wireName, ToolDeclaration tool) : AIFunctionDeclaration
 {
     public override string Name => wireName;
 
