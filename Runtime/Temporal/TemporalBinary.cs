@@ -17,6 +17,9 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
 {
     const UnixFileMode Executable = UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
 
+    /// <summary>The version of the server in it; null: it does not say.</summary>
+    public string? Server { get; init; }
+
     const string RemoveIt = "Remove it and start again: it is then downloaded afresh";
 
     /// <summary>
@@ -36,17 +39,28 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
         TemporalSettings settings, StigmerHome home, HttpMessageHandler? handler, IProgress<DownloadProgress>? progress,
         DownloadPatience patience, TimeProvider time, CancellationToken cancel)
     {
-        if (settings.Binary is { } own) return Own(own);
+        if (settings.Binary is { } own) return await Identified(Own(own), home, time, cancel);
         try
         {
             StigmerHome.Ensure(home.Bin);
             using var held = await Lock(System.IO.Path.Combine(home.Bin, "temporal.lock"), time, cancel);
-            return await Installed(settings.Version, home, cancel) ?? await Install(settings, home, handler, progress, patience, time, cancel);
+            var binary = await Installed(settings.Version, home, cancel) ?? await Install(settings, home, handler, progress, patience, time, cancel);
+            return await Identified(binary, home, time, cancel);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new Failure($"The Temporal CLI cannot be installed in {home.Bin}", e.Message, "Make room there, or set STIGMER_HOME to a folder that you can write to", inner: e);
         }
+    }
+
+    /// <summary>The binary with its server's version, which the record keeps: asking costs a process. Under the lock, where the record is ours.</summary>
+    static async Task<TemporalBinary> Identified(TemporalBinary binary, StigmerHome home, TimeProvider time, CancellationToken cancel)
+    {
+        var record = binary.Version is null ? null : TemporalRecord.Read(home.TemporalRecord);
+        if (record?.Server is { } known) return binary with { Server = known };
+        var server = await TemporalServerVersion.Ask(binary.Path, time, cancel);
+        if (record is not null && server is not null) (record with { Server = server }).Write(home.TemporalRecord);
+        return binary with { Server = server };
     }
 
     static TemporalBinary Own(string path)

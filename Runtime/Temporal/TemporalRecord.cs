@@ -10,7 +10,8 @@ namespace Stigmer.Runtime.Temporal;
 /// <param name="BinarySha256">Of bin/temporal, in small hex.</param>
 /// <param name="Url">Where the archive came from.</param>
 /// <param name="Date">When.</param>
-sealed record TemporalRecord(string Version, string ArchiveSha256, string BinarySha256, string Url, DateTimeOffset Date)
+/// <param name="Server">The version of the server in it, as <c>temporal --version</c> says; null: it was not asked yet, or does not say.</param>
+sealed record TemporalRecord(string Version, string ArchiveSha256, string BinarySha256, string Url, DateTimeOffset Date, string? Server = null)
 {
     /// <summary>Reads a record; null where there is none, or none that can be read.</summary>
     public static TemporalRecord? Read(string path)

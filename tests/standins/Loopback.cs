@@ -2,6 +2,7 @@ using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Stigmer.Standins;
@@ -9,9 +10,10 @@ namespace Stigmer.Standins;
 /// <summary>Servers on loopback that say nothing of themselves: for stand-ins and for tests.</summary>
 static class Loopback
 {
-    /// <summary>gRPC in plaintext; serves what <paramref name="map"/> maps of what <paramref name="services"/> adds.</summary>
+    /// <summary>gRPC; serves what <paramref name="map"/> maps of what <paramref name="services"/> adds.</summary>
     /// <param name="port">0: a free one, which <see cref="Port"/> tells.</param>
-    public static Task<WebApplication> Grpc(Action<IServiceCollection> services, Action<WebApplication> map, int port = 0) => Start(
+    /// <param name="tls">Null: plaintext.</param>
+    public static Task<WebApplication> Grpc(Action<IServiceCollection> services, Action<WebApplication> map, int port = 0, HttpsConnectionAdapterOptions? tls = null) => Start(
         HttpProtocols.Http2,
         port,
         added =>
@@ -19,7 +21,8 @@ static class Loopback
             added.AddGrpc(grpc => grpc.MaxReceiveMessageSize = grpc.MaxSendMessageSize = Rpc.Channels.MaxMessageSize);
             services(added);
         },
-        map);
+        map,
+        tls);
 
     /// <summary>gRPC with one service, which is this very object.</summary>
     public static Task<WebApplication> Grpc<TService>(TService service, int port = 0) where TService : class =>
@@ -31,10 +34,14 @@ static class Loopback
     /// <summary>The port on which it serves.</summary>
     public static int Port(this WebApplication app) => new Uri(app.Urls.Single()).Port;
 
-    static async Task<WebApplication> Start(HttpProtocols protocols, int port, Action<IServiceCollection> services, Action<WebApplication> map)
+    static async Task<WebApplication> Start(HttpProtocols protocols, int port, Action<IServiceCollection> services, Action<WebApplication> map, HttpsConnectionAdapterOptions? tls = null)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.Protocols = protocols));
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen =>
+        {
+            listen.Protocols = protocols;
+            if (tls is not null) listen.UseHttps(tls);
+        }));
         builder.Services.AddRoutingCore();
         services(builder.Services);
         var app = builder.Build();

@@ -17,8 +17,9 @@ static class TemporalArchives
     }
 
     /// <summary>Writes v{V}/{asset} for the six platforms and v{V}/checksums.txt.</summary>
-    public static void Build(string folder, string version) =>
-        Build(folder, version, platform => Pack((platform.Executable, Script(version)), ("LICENSE", "as you like")));
+    /// <param name="server">The version of the server in it.</param>
+    public static void Build(string folder, string version, string server = TemporalStandin.Server) =>
+        Build(folder, version, platform => Pack((platform.Executable, Script(version, server)), ("LICENSE", "as you like")));
 
     /// <summary>The same, with archives of one's own.</summary>
     public static void Build(string folder, string version, Func<TemporalPlatform, byte[]> archive)
@@ -57,10 +58,10 @@ static class TemporalArchives
     }
 
     /// <summary>A script that runs this program as that version of the CLI, whatever is in its environment.</summary>
-    public static string Script(string version)
+    public static string Script(string version, string server = TemporalStandin.Server)
     {
         var runtime = Path.GetDirectoryName(typeof(object).Assembly.Location)!;
         var dotnet = Path.GetFullPath(Path.Combine(runtime, "..", "..", "..", "dotnet"));
-        return $"#!/bin/sh\nexec '{dotnet}' '{typeof(TemporalArchives).Assembly.Location}' temporal {version} \"$@\"\n";
+        return $"#!/bin/sh\nexec '{dotnet}' '{typeof(TemporalArchives).Assembly.Location}' temporal {version}/{server} \"$@\"\n";
     }
 }

@@ -51,6 +51,7 @@ public sealed class TemporalBinaryTests : IAsyncLifetime
         Assert.Equal(
             (New, Hex(archive), Hex(await File.ReadAllBytesAsync(binary.Path, Cancel)), $"{mirror.Url}/v{New}/{Asset(New)}"),
             (record.Version, record.ArchiveSha256, record.BinarySha256, record.Url));
+        Assert.Equal((TemporalStandin.Server, TemporalStandin.Server), (binary.Server, record.Server));
 
         Assert.Equal(new DownloadProgress(New, 0, archive.Length), seen.All[0]);
         Assert.Equal(new DownloadProgress(New, archive.Length, archive.Length), seen.All[^1]);
