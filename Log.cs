@@ -27,13 +27,18 @@ sealed class Log(string component, TextWriter output, TimeProvider time, LogLeve
     /// <summary>Something failed.</summary>
     public void Error(string message, params ReadOnlySpan<(string Key, object? Value)> fields) => Write(LogLevel.Error, message, fields);
 
+    /// <summary>How a line begins: time, level and component, up to where the message stands.</summary>
+    public static string Prefix(DateTimeOffset time, LogLevel level, string component)
+    {
+        var name = level switch { LogLevel.Debug => "DEBUG", LogLevel.Info => "INFO ", LogLevel.Warn => "WARN ", _ => "ERROR" };
+        return string.Create(CultureInfo.InvariantCulture, $"{time.UtcDateTime:yyyy-MM-dd'T'HH:mm:ss.fff'Z'} {name} {component}  ");
+    }
+
     void Write(LogLevel level, string message, ReadOnlySpan<(string Key, object? Value)> fields)
     {
         if (level < minimum) return;
         var line = new StringBuilder(128);
-        line.Append(time.GetUtcNow().UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
-        line.Append(level switch { LogLevel.Debug => " DEBUG ", LogLevel.Info => " INFO  ", LogLevel.Warn => " WARN  ", _ => " ERROR " });
-        line.Append(Component).Append("  ").Append(OneLine(message));
+        line.Append(Prefix(time.GetUtcNow(), level, Component)).Append(OneLine(message));
         foreach (var (key, value) in fields)
         {
             line.Append(' ').Append(key).Append('=').Append(Quoted(Convert.ToString(value, CultureInfo.InvariantCulture) ?? "null"));

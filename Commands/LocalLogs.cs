@@ -47,28 +47,16 @@ static class LocalLogs
         var components = LogReader.Components.Where(c => names.Length == 0 || names.Contains(c)).ToList();
         if (follow) StigmerHome.Ensure(home.Logs);
         using var changes = follow ? new LogChanges(home.Logs, time) : null;
-        var followed = follow ? components.ConvertAll(c => new FollowedLog(c, home.LogFile(c))) : [];
+        var followed = new List<FollowedLog>();
         try
         {
-            var count = lines ?? (since is null ? DefaultCount : int.MaxValue);
-            var ends = followed.ConvertAll(f => (long?)f.SkipToEnd());
-            var sources = components.Select((c, i) => Lines(c, home.LogFile(c), count, since, follow ? ends[i] : null));
-            IEnumerable<LogLine> merged = LogReader.Merge(sources);
-            if (since is { } age)
-            {
-                var from = time.GetUtcNow() - age;
-                merged = merged.Where(l => l.Time >= from);
-            }
-            if (count != int.MaxValue) merged = merged.TakeLast(count);
-            foreach (var line in merged)
-            {
-                cancel.ThrowIfCancellationRequested();
-                Show(line, terminal);
-            }
+            Present(home, components, follow ? followed : null, lines, since is { } age ? time.GetUtcNow() - age : null, terminal, cancel);
             while (changes is not null)
             {
                 foreach (var line in followed.SelectMany(f => f.ReadNew()).OrderBy(l => l.Time)) Show(line, terminal);
-                await changes.Next(cancel);
+                if (followed.Exists(f => f.TakeGap())) terminal.Warn("Some lines are left out here: they were written faster than they could be read");
+                cancel.ThrowIfCancellationRequested();
+                if (!followed.Exists(f => f.HasMore)) await changes.Next(cancel);
             }
             return ExitCode.Done;
         }
@@ -78,8 +66,32 @@ static class LocalLogs
         }
     }
 
-    static IEnumerable<LogLine> Lines(string component, string path, int count, TimeSpan? since, long? end) =>
-        LogReader.Parse(component, count == int.MaxValue || since is not null ? LogReader.Lines(path, end) : LogReader.Tail(path, count, end));
+    /// <summary>Shows what is there; who follows goes on exactly where that ends.</summary>
+    static void Present(
+        StigmerHome home, List<string> components, List<FollowedLog>? followed, int? lines, DateTimeOffset? since, Terminal terminal, CancellationToken cancel)
+    {
+        var count = lines ?? (since is null ? DefaultCount : int.MaxValue);
+        var logs = components.ConvertAll(c => LogSnapshot.Take(home.LogFile(c)));
+        try
+        {
+            followed?.AddRange(components.Select((c, i) => new FollowedLog(c, home.LogFile(c), logs[i])));
+            // What has no end yet is shown when it has one.
+            var whole = followed is not null;
+            var merged = LogReader.Merge(components.Select((c, i) =>
+                LogReader.Parse(c, count == int.MaxValue || since is not null ? logs[i].Lines(since, whole) : logs[i].Tail(count, whole))));
+            if (since is { } from) merged = merged.Where(l => l.Time >= from);
+            if (count != int.MaxValue) merged = merged.TakeLast(count);
+            foreach (var line in merged)
+            {
+                cancel.ThrowIfCancellationRequested();
+                Show(line, terminal);
+            }
+        }
+        finally
+        {
+            foreach (var log in logs) log.Dispose();
+        }
+    }
 
     static void Show(LogLine line, Terminal terminal)
     {

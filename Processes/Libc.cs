@@ -10,7 +10,9 @@ static unsafe partial class Libc
     public const int SIGINT = 2;
     public const int SIGKILL = 9;
     public const int SIGTERM = 15;
+    public const int ENOENT = 2;
     public const int EINTR = 4;
+    public const int ENOTDIR = 20;
 
     /// <summary>Flags of posix_spawnattr_setflags, from spawn.h.</summary>
     public const short POSIX_SPAWN_SETPGROUP = 0x02;
@@ -65,6 +67,10 @@ static unsafe partial class Libc
     [LibraryImport("libc", SetLastError = true)]
     [SupportedOSPlatform("linux")]
     public static partial int fstat(int descriptor, byte* status);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    [SupportedOSPlatform("linux")]
+    public static partial int stat(string path, byte* status);
 
     [LibraryImport("libc")]
     public static partial int posix_spawn(int* pid, byte* path, byte* fileActions, byte* attributes, byte** arguments, byte** environment);

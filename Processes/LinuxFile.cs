@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using Microsoft.Win32.SafeHandles;
 
@@ -13,5 +14,14 @@ static unsafe class LinuxFile
         // Of struct stat only its beginning: st_dev and st_ino, eight bytes each on every 64-bit Linux.
         var status = stackalloc byte[Libc.StructSize];
         return Libc.fstat((int)file.DangerousGetHandle(), status) == 0 ? *(ulong*)(status + 8) : null;
+    }
+
+    /// <summary>False where the path names nothing or another file; where the system refuses to tell, it is taken for the same.</summary>
+    public static bool IsNamed(SafeFileHandle file, string path)
+    {
+        var status = stackalloc byte[Libc.StructSize];
+        if (Libc.stat(path, status) != 0) return Marshal.GetLastPInvokeError() is not (Libc.ENOENT or Libc.ENOTDIR);
+        var (device, number) = (*(ulong*)status, *(ulong*)(status + 8));
+        return Libc.fstat((int)file.DangerousGetHandle(), status) != 0 || (*(ulong*)status == device && *(ulong*)(status + 8) == number);
     }
 }

@@ -19,8 +19,8 @@ sealed class StackLogs : IDisposable
         foreach (var component in LogReader.Components)
         {
             files[component] = new LogFile(
-                home.LogFile(component), echo: echo is null ? null : line => echo(component, line),
-                opened: ownOutput && component == ComponentName.Daemon ? Redirect : null);
+                home.LogFile(component), time: time, echo: echo is null ? null : line => echo(component, line),
+                opened: ownOutput && component == ComponentName.Daemon ? Redirect : null, ours: component != ComponentName.Temporal);
         }
         Daemon = new Log(ComponentName.Daemon, new LineWriter(files[ComponentName.Daemon]), time);
     }

@@ -1,95 +1,119 @@
-using System.Text;
 using System.Threading.Channels;
-using Stigmer.Processes;
 
 namespace Stigmer.Runtime.Logs;
 
 /// <summary>Follows the log of one component as it grows and turns over.</summary>
-sealed class FollowedLog(string component, string path) : IDisposable
+sealed class FollowedLog : IDisposable
 {
-    /// <summary>How much of a file's beginning tells it from another: its first line holds a time.</summary>
-    const int HeadSize = 256;
+    /// <summary>About so many bytes are read at a time: a log that grows faster than it is shown must not fill the memory.</summary>
+    const int Portion = 1024 * 1024;
 
-    readonly List<byte> partial = [];
-    FileStream? current = LogReader.TryOpen(path);
+    readonly string component;
+    readonly string path;
+    readonly LineSplitter splitter = new();
+    readonly byte[] buffer = new byte[16 * 1024];
+    FileStream? current;
+    long position;
     DateTimeOffset last = DateTimeOffset.MinValue;
+    bool gap;
 
-    /// <summary>Goes to the present end, and says where that is, in bytes of the present file.</summary>
-    public long SkipToEnd() => current?.Seek(0, SeekOrigin.End) ?? 0;
+    /// <param name="component">Whose.</param>
+    /// <param name="path">The present file; there may be none yet.</param>
+    /// <param name="after">Begins where the last whole line of this ends; null: at the beginning of what is there now.</param>
+    public FollowedLog(string component, string path, LogSnapshot? after = null)
+    {
+        (this.component, this.path) = (component, path);
+        // A file of its own, for the snapshot may be closed before this is. Since it was taken, the log may have turned over.
+        foreach (var generation in LogFile.Generations(path).Reverse())
+        {
+            current = LogSnapshot.TryOpen(generation);
+            if (after?.Newest is not { } newest) return;
+            if (current is not null && LogSnapshot.Identity(current) == LogSnapshot.Identity(newest.File))
+            {
+                position = newest.End;
+                return;
+            }
+            current?.Dispose();
+            current = null;
+        }
+    }
 
-    /// <summary>The lines that were finished since the last call.</summary>
+    /// <summary>There is more to read already.</summary>
+    public bool HasMore { get; private set; }
+
+    /// <summary>Lines may be missing: all files turned over between two looks. Reading it takes it back.</summary>
+    public bool TakeGap()
+    {
+        var was = gap;
+        gap = false;
+        return was;
+    }
+
+    /// <summary>The lines that were finished since the last call, or the first of them.</summary>
     public List<LogLine> ReadNew()
     {
         var lines = new List<LogLine>();
-        current ??= LogReader.TryOpen(path);
-        if (current is null) return lines;
-        Drain(current, lines);
-        foreach (var next in Successors())
+        HasMore = false;
+        var budget = Portion;
+        while (budget > 0)
         {
-            // What was written between the last read and the turn-over.
-            Drain(current, lines);
+            current ??= LogSnapshot.TryOpen(path);
+            if (current is null) return lines;
+            // The order counts: what is written to a file before it turns over is there when its successor is.
+            var successor = Successor();
+            Drain(current, lines, ref budget);
+            if (budget <= 0) break;
+            if (successor is null) return lines;
             current.Dispose();
-            current = next;
-            Drain(current, lines);
+            (current, position) = (successor, 0);
         }
+        HasMore = true;
         return lines;
     }
 
     /// <inheritdoc/>
     public void Dispose() => current?.Dispose();
 
-    /// <summary>The files that came after the one that is open, oldest first; none while it is the present one.</summary>
-    List<FileStream> Successors()
+    /// <summary>The file that came after the one that is open; null while that is the present one.</summary>
+    FileStream? Successor()
     {
-        var mine = Identity(current!);
-        var newer = new List<FileStream>();
+        var mine = LogSnapshot.Identity(current!);
+        FileStream? next = null;
+        var oldest = LogFile.Generations(path).First();
         foreach (var generation in LogFile.Generations(path).Reverse())
         {
-            if (LogReader.TryOpen(generation) is not { } file) continue;
-            var identity = Identity(file);
-            if (identity.AsSpan().SequenceEqual(mine))
+            if (LogSnapshot.TryOpen(generation) is not { } file) continue;
+            if (LogSnapshot.Identity(file) == mine)
             {
                 file.Dispose();
-                break;
+                return next;
             }
-            // The files may turn over while they are looked at: the last one is then met once more under its next name.
-            if (newer.Count > 0 && identity.AsSpan().SequenceEqual(Identity(newer[0]))) file.Dispose();
-            else newer.Insert(0, file);
+            next?.Dispose();
+            next = file;
+            if (generation == oldest) gap = true;
         }
-        return newer;
+        return next;
     }
 
-    /// <summary>
-    /// What tells one open file from another: on Linux its number in the file system, elsewhere its first line, which holds a
-    /// time. (A program that says one thing without end writes files that all begin alike.)
-    /// </summary>
-    static byte[] Identity(FileStream file)
+    void Drain(FileStream file, List<LogLine> lines, ref int budget)
     {
-        if (OperatingSystem.IsLinux() && LinuxFile.Number(file.SafeFileHandle) is { } number) return BitConverter.GetBytes(number);
-        var head = new byte[HeadSize];
-        var count = RandomAccess.Read(file.SafeFileHandle, head, 0);
-        var line = head.AsSpan(0, count).IndexOf((byte)'\n');
-        return head[..(line < 0 ? count : line)];
-    }
-
-    void Drain(FileStream file, List<LogLine> lines)
-    {
-        Span<byte> buffer = stackalloc byte[8 * 1024];
-        int count;
-        while ((count = file.Read(buffer)) > 0)
+        if (RandomAccess.GetLength(file.SafeFileHandle) < position)
         {
-            var rest = buffer[..count];
-            int end;
-            while ((end = rest.IndexOf((byte)'\n')) >= 0)
+            // Somebody emptied it.
+            position = 0;
+            splitter.Forget();
+        }
+        int count;
+        while (budget > 0 && (count = RandomAccess.Read(file.SafeFileHandle, buffer, position)) > 0)
+        {
+            position += count;
+            budget -= count;
+            splitter.Split(buffer.AsSpan(0, count), raw =>
             {
-                partial.AddRange(rest[..end]);
-                var line = LogReader.Parse(component, Encoding.UTF8.GetString(partial.ToArray()).TrimEnd('\r'), last);
+                var line = LogReader.Parse(component, raw, last);
                 last = line.Time;
                 lines.Add(line);
-                partial.Clear();
-                rest = rest[(end + 1)..];
-            }
-            partial.AddRange(rest);
+            });
         }
     }
 }

@@ -16,48 +16,39 @@ sealed record LogLine(DateTimeOffset Time, string? Level, string Component, stri
 /// <summary>Reads the log files, which needs no running stack.</summary>
 static partial class LogReader
 {
+    /// <summary>A line that a failure quotes is cut to so many characters, of so many bytes that are looked through for lines.</summary>
+    const int QuotedLength = 500, QuotedBytes = 256 * 1024;
+
     /// <summary>The components that have a log, in the order in which lines of one instant are shown.</summary>
     public static readonly string[] Components = [ComponentName.Daemon, ComponentName.Temporal, ComponentName.Server, ComponentName.Runner];
 
     /// <summary>All lines of a component, oldest first, over all generations of its file.</summary>
     /// <param name="path">The present file.</param>
-    /// <param name="end">Where to stop in the present file, in bytes; null: at its end.</param>
-    public static IEnumerable<string> Lines(string path, long? end = null)
+    public static IEnumerable<string> Lines(string path)
     {
-        foreach (var generation in LogFile.Generations(path))
-        {
-            using var stream = TryOpen(generation);
-            if (stream is null) continue;
-            using var reader = new StreamReader(generation == path && end is { } limit ? new Beginning(stream, limit) : stream, Encoding.UTF8, false, 16 * 1024);
-            while (reader.ReadLine() is { } line) yield return line;
-        }
+        using var log = LogSnapshot.Take(path);
+        foreach (var (raw, _) in log.Lines()) yield return raw;
     }
 
-    /// <summary>The last lines of a component, without reading what stands before them.</summary>
-    public static IReadOnlyList<string> Tail(string path, int count, long? end = null)
+    /// <summary>The last lines of a component, without reading what stands before them; long ones cut, for a failure to quote.</summary>
+    public static IReadOnlyList<string> Tail(string path, int count)
     {
-        var tail = new List<string>();
-        foreach (var generation in LogFile.Generations(path).Reverse())
-        {
-            if (tail.Count >= count) break;
-            using var stream = TryOpen(generation);
-            if (stream is null) continue;
-            tail.InsertRange(0, Tail(stream, count - tail.Count, generation == path && end is { } limit ? Math.Min(limit, stream.Length) : stream.Length));
-        }
-        return tail;
+        using var log = LogSnapshot.Take(path);
+        return [.. log.Tail(count, limit: QuotedBytes).Select(line => line.Raw.Length > QuotedLength ? line.Raw[..QuotedLength] + "…" : line.Raw)];
     }
 
     /// <summary>Understands lines of one component as far as they can be understood.</summary>
-    public static IEnumerable<LogLine> Parse(string component, IEnumerable<string> lines)
+    /// <param name="component">Whose.</param>
+    /// <param name="lines">Each with the time that it has if neither it nor one before it says one.</param>
+    public static IEnumerable<LogLine> Parse(string component, IEnumerable<(string Raw, DateTimeOffset Floor)> lines)
     {
         var last = DateTimeOffset.MinValue;
-        foreach (var raw in lines)
+        foreach (var (raw, floor) in lines)
         {
-            var line = Parse(component, raw, last);
+            var line = Parse(component, raw, DateTimeOffset.MinValue);
             // A clock that was set back must not turn the order of a file.
-            if (line.Time < last) line = line with { Time = last };
-            last = line.Time;
-            yield return line;
+            if (line.Time > last) last = line.Time;
+            yield return line with { Time = last > DateTimeOffset.MinValue ? last : floor };
         }
     }
 
@@ -74,6 +65,17 @@ static partial class LogReader
         var foreign = ForeignTime().Match(raw) is { Success: true } found ? Instant(found.Groups[1].Value) : null;
         var level = ForeignLevel().Match(raw) is { Success: true } said ? said.Groups[1].Value.ToUpperInvariant() : null;
         return new LogLine(foreign ?? previous, level, component, raw, raw);
+    }
+
+    /// <summary>The first time that a line of these bytes says; null where none does.</summary>
+    public static DateTimeOffset? FirstTime(ReadOnlySpan<byte> bytes)
+    {
+        foreach (var range in bytes.Split((byte)'\n'))
+        {
+            var line = Parse("", Encoding.UTF8.GetString(bytes[range]), DateTimeOffset.MinValue);
+            if (line.Time > DateTimeOffset.MinValue) return line.Time;
+        }
+        return null;
     }
 
     /// <summary>Merges lines of several components by time; lines of one instant by the order of <paramref name="sources"/>.</summary>
@@ -99,40 +101,6 @@ static partial class LogReader
         }
     }
 
-    /// <summary>Opens a file that may be renamed while it is read; null where there is none.</summary>
-    internal static FileStream? TryOpen(string path)
-    {
-        try
-        {
-            return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return null;
-        }
-    }
-
-    static List<string> Tail(FileStream stream, int count, long end)
-    {
-        const int Block = 64 * 1024;
-        var from = end;
-        var bytes = Array.Empty<byte>();
-        // One line feed more than lines: the one that ends the line before them.
-        while (from > 0 && bytes.AsSpan().Count((byte)'\n') <= count)
-        {
-            var size = (int)Math.Min(Block, from);
-            from -= size;
-            var block = new byte[size + bytes.Length];
-            stream.Position = from;
-            stream.ReadExactly(block.AsSpan(0, size));
-            bytes.CopyTo(block, size);
-            bytes = block;
-        }
-        var lines = Encoding.UTF8.GetString(bytes).Split('\n');
-        var whole = lines[^1].Length == 0 ? lines[..^1] : lines;
-        return [.. whole.TakeLast(count).Select(l => l.TrimEnd('\r'))];
-    }
-
     static DateTimeOffset? Instant(string text) =>
         DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time) ? time : null;
 
@@ -146,30 +114,4 @@ static partial class LogReader
 
     [GeneratedRegex(@"(?:\blevel=|""level"":"")(DEBUG|INFO|WARN|ERROR|debug|info|warn|error)\b")]
     private static partial Regex ForeignLevel();
-
-    /// <summary>The beginning of a stream.</summary>
-    sealed class Beginning(Stream whole, long length) : Stream
-    {
-        public override bool CanRead => true;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => false;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
-        public override int Read(byte[] buffer, int offset, int count) => whole.Read(buffer, offset, (int)Math.Min(count, Math.Max(0, length - whole.Position)));
-
-        public override void Flush()
-        {
-        }
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-    }
 }

@@ -15,6 +15,8 @@ public sealed class LogTests : IDisposable
     static string Line(int second, string component, string message) =>
         string.Create(CultureInfo.InvariantCulture, $"2026-01-19T08:00:{second:00}.000Z INFO  {component}  {message}");
 
+    static IEnumerable<(string, DateTimeOffset)> Untimed(IEnumerable<string> lines) => lines.Select(line => (line, DateTimeOffset.MinValue));
+
     [Fact]
     public void A_log_turns_over_between_lines_and_loses_none()
     {
@@ -90,8 +92,8 @@ public sealed class LogTests : IDisposable
     public void Logs_are_merged_by_time_and_a_line_without_one_stays_behind_its_predecessor()
     {
         var merged = LogReader.Merge([
-            LogReader.Parse("daemon", [Line(1, "daemon", "a"), Line(4, "daemon", "d")]),
-            LogReader.Parse("temporal", ["time=2026-01-19T09:00:02.5+01:00 level=WARN msg=b", "  no time", "{\"level\":\"info\",\"ts\":\"2026-01-19T08:00:03Z\",\"msg\":\"c\"}"]),
+            LogReader.Parse("daemon", Untimed([Line(1, "daemon", "a"), Line(4, "daemon", "d")])),
+            LogReader.Parse("temporal", Untimed(["time=2026-01-19T09:00:02.5+01:00 level=WARN msg=b", "  no time", "{\"level\":\"info\",\"ts\":\"2026-01-19T08:00:03Z\",\"msg\":\"c\"}"])),
         ]).ToList();
         Assert.Equal(["daemon", "temporal", "temporal", "temporal", "daemon"], merged.Select(l => l.Component));
         Assert.Equal(["INFO", "WARN", null, "INFO", "INFO"], merged.Select(l => l.Level));
@@ -101,7 +103,7 @@ public sealed class LogTests : IDisposable
     [Fact]
     public void Lines_of_one_instant_keep_the_order_of_their_file()
     {
-        var merged = LogReader.Merge([LogReader.Parse("a", [Line(1, "a", "1"), Line(1, "a", "2")]), LogReader.Parse("b", [Line(1, "b", "3")])]);
+        var merged = LogReader.Merge([LogReader.Parse("a", Untimed([Line(1, "a", "1"), Line(1, "a", "2")])), LogReader.Parse("b", Untimed([Line(1, "b", "3")]))]);
         Assert.Equal(["1", "2", "3"], merged.Select(l => l.Message));
     }
 
@@ -112,12 +114,13 @@ public sealed class LogTests : IDisposable
     [InlineData(100000)]
     public void The_tail_reaches_back_over_older_files(int count)
     {
-        using (var log = new LogFile(File(), limit: 100_000))
+        using (var written = new LogFile(File(), limit: 100_000))
         {
-            for (var i = 0; i < 30_000; i++) log.Write(Encoding.UTF8.GetBytes($"line {i:00000}\n"));
+            for (var i = 0; i < 30_000; i++) written.Write(Encoding.UTF8.GetBytes($"line {i:00000}\n"));
         }
         var all = LogReader.Lines(File()).ToList();
-        Assert.Equal(all.TakeLast(count), LogReader.Tail(File(), count));
+        using var log = LogSnapshot.Take(File());
+        Assert.Equal(all.TakeLast(count), log.Tail(count).Select(line => line.Raw));
     }
 
     [Fact]
@@ -125,8 +128,8 @@ public sealed class LogTests : IDisposable
     {
         using var log = new LogFile(File(), limit: 200);
         log.Write(Encoding.UTF8.GetBytes(Line(0, "agent-runner", "before") + "\n"));
-        using var followed = new FollowedLog("agent-runner", File());
-        followed.SkipToEnd();
+        using var before = LogSnapshot.Take(File());
+        using var followed = new FollowedLog("agent-runner", File(), before);
         var seen = new List<string>();
         for (var i = 1; i < 30; i++)
         {
@@ -168,7 +171,6 @@ public sealed class LogTests : IDisposable
     public void A_log_that_comes_to_be_later_is_followed_from_its_beginning()
     {
         using var followed = new FollowedLog("agent-runner", File());
-        Assert.Equal(0, followed.SkipToEnd());
         Assert.Empty(followed.ReadNew());
         using var log = new LogFile(File());
         log.Write("first\n"u8);
