@@ -57,7 +57,6 @@ static class LocalStart
     {
         var settings = Configuration.Resolve(Environment.GetEnvironmentVariable, request.Flags);
         foreach (var warning in settings.Warnings) terminal.Warn(warning);
-        if (settings.Temporal is { Mode: TemporalMode.Managed, Ui: true }) terminal.Warn("temporal.ui is true, but this version starts Temporal without its web UI");
         return settings;
     }
 

@@ -83,6 +83,7 @@ static class LocalStatus
             };
             terminal.Line($"  Engine: {engine}{(temporal.Reachable == false ? ", which does not answer" : "")}");
             if (temporal.Detail is { } detail) terminal.Line($"          {detail}");
+            if (temporal.Ui is { } ui) terminal.Line($"  UI:     {ui}");
         }
         if (document.Llm is { } llm)
         {

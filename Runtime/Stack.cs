@@ -27,8 +27,8 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     readonly DateTimeOffset startedAt = time.GetUtcNow();
     Component? temporal, server, runner;
     TemporalMode engine = order.Settings.Temporal.Mode;
-    string? engineDetail, temporalVersion;
-    int temporalPort;
+    string? engineDetail;
+    TemporalDevServer? devServer;
     string? token;
 
     /// <summary>Where stigmer-server listens; with the port that it really has, once it has said so.</summary>
@@ -135,9 +135,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         void Line(string text) => tell(new ControlReply { Type = ControlReply.Line, Text = text });
 
         var wanted = settings.Temporal;
-        temporalPort = wanted.Port == 0 ? Ports.PickFree() : wanted.Port;
-        var address = new HostPort("localhost", temporalPort);
-        if (Ports.Check(address with { Host = "127.0.0.1" }, "Temporal", "backend.local.temporal.port") is { } taken) throw taken;
+        devServer = new TemporalDevServer(settings, logs.Daemon, time);
         // True once its binary is there or on its way: until then the embedded engine may come to take its place.
         var said = false;
         void Begin()
@@ -161,24 +159,11 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
             clock.Go();
         }
         Begin();
-        foreach (var warning in binary.Warnings) tell(new ControlReply { Type = ControlReply.Warning, Text = warning });
-        temporalVersion = binary.Version;
-        StigmerHome.Ensure(home.TemporalData);
-        var connection = new TemporalConnection(address, wanted.Namespace);
-        temporal = Add(
-            ComponentName.Temporal,
-            _ => new ChildSpec
-            {
-                Path = binary.Path,
-                Arguments = TemporalDevServer.Arguments(temporalPort, TemporalDevServer.DatabaseFile(home, binary.Version), wanted.Namespace),
-                Environment = environment,
-                WorkingDirectory = home.Root,
-                DiesWithUs = true,
-            },
-            async stop => await TemporalReadiness.Wait(connection, starting: true, time, stop));
+        foreach (var warning in devServer.Use(binary)) tell(new ControlReply { Type = ControlReply.Warning, Text = warning });
+        temporal = Add(ComponentName.Temporal, _ => devServer.Child(environment), devServer.WhenReady);
         temporal.Start();
         await temporal.UntilReady(cancel);
-        Line($"Temporal started on {address}");
+        Line($"Temporal started on {devServer.Address}");
     }
 
     Component Add(string name, Func<ChildState, ChildSpec> child, Func<CancellationToken, Task>? whenReady = null) => new(
@@ -222,7 +207,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
 
     TemporalConnection Connection(HostPort serverAddress) => engine switch
     {
-        TemporalMode.Managed => new TemporalConnection(new HostPort("localhost", temporalPort), settings.Temporal.Namespace),
+        TemporalMode.Managed => new TemporalConnection(devServer!.Address, settings.Temporal.Namespace),
         TemporalMode.External => new TemporalConnection(
             settings.Temporal.Address, settings.Temporal.Namespace, settings.Temporal.ApiKey?.Reveal(), settings.Temporal.Tls),
         // The engine inside the server has this one namespace.
@@ -281,7 +266,8 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     TemporalStatus TemporalStatus() => engine switch
     {
         TemporalMode.Managed => new TemporalStatus(
-            EngineName.Managed, $"localhost:{temporalPort}", settings.Temporal.Namespace, temporalVersion, temporal?.State.Phase == ChildPhase.Ready, null, null, engineDetail),
+            EngineName.Managed, (devServer?.Address ?? new HostPort("localhost", settings.Temporal.Port)).ToString(), settings.Temporal.Namespace, devServer?.Version,
+            temporal?.State.Phase == ChildPhase.Ready, null, devServer?.Ui, devServer?.Detail),
         TemporalMode.External => new TemporalStatus(EngineName.External, settings.Temporal.Address.ToString(), settings.Temporal.Namespace, null, null, null, null, engineDetail),
         _ => new TemporalStatus(EngineName.Embedded, Endpoint.ToString(), "default", null, server?.State.Phase == ChildPhase.Ready, null, null, engineDetail),
     };

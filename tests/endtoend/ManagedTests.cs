@@ -1,3 +1,6 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
 using Stigmer.EndToEnd.Harness;
 using Stigmer.Standins;
 
@@ -68,6 +71,50 @@ public sealed class ManagedTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task After_an_upgrade_of_the_server_an_open_run_goes_on_on_a_new_database_and_the_old_one_is_kept()
+    {
+        TemporalArchives.Build(releases, "1.99.1", server: "1.39.1");
+        await using var ollama = await Ollama.Start(
+            new OllamaAnswer { Step = 1, Text = "One. ", Calls = [OllamaToolCall.Of("workspace_list")] },
+            new OllamaAnswer { Step = 2, Text = "Held.", Hold = "never", Times = 1 },
+            new OllamaAnswer { Step = 2, Text = "Done." });
+        await using var stack = Managed(ollama);
+        (await stack.Run("local")).Exits(0);
+        Assert.Equal(JsonValueKind.Null, (await stack.Status()).GetProperty("temporal").GetProperty("detail").ValueKind);
+        var id = (await stack.Run("run", "--detach", "Count")).Exits(0).Out.Trim();
+        await ollama.Held("never");
+        (await stack.Run("local", "stop")).Exits(0);
+
+        stack.Configure(File.ReadAllText(Path.Combine(stack.Home, "config.yaml")).Replace(Version, "1.99.1", StringComparison.Ordinal));
+        var started = (await stack.Run("local")).Exits(0);
+        Assert.Equal(
+            "⚠ Temporal is now server 1.39.1 and begins a database of its own: that of server 1.39.0 is kept, and open runs go on from their transcripts\n", started.Error);
+        Assert.Equal("Done.\n", (await stack.Run("runs", "watch", id)).Exits(0).Out);
+        Assert.Equal([1, 2, 2], ollama.Calls.Select(call => call.Step));
+        Assert.Equal(["temporal-1.39.0.db", "temporal-1.39.1.db"], Directory.GetFiles(Path.Combine(stack.Home, "temporal-data"), "*.db").Select(Path.GetFileName).Order());
+        Assert.Contains("that of server 1.39.0 is kept", (await stack.Status()).GetProperty("temporal").GetProperty("detail").GetString(), StringComparison.Ordinal);
+        Assert.Contains("that of server 1.39.0 is kept", (await stack.Run("local", "status")).Exits(0).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_web_UI_is_on_the_port_that_is_configured_and_the_status_says_where()
+    {
+        var port = Harness.Ports.Free();
+        await using var stack = Managed(null, $", ui: true, ui_port: {port}");
+        using (var taken = new TcpListener(IPAddress.Loopback, port))
+        {
+            taken.Start();
+            Assert.StartsWith($"✗ Port {port}, which Temporal's web UI needs, is taken\n", (await stack.Run("local")).Exits(1).Error, StringComparison.Ordinal);
+        }
+        Assert.Equal("", (await stack.Run("local")).Exits(0).Error);
+        var ui = (await stack.Status()).GetProperty("temporal").GetProperty("ui").GetString();
+        Assert.Equal($"http://localhost:{port}", ui);
+        Assert.Contains($"  UI:     {ui}\n", (await stack.Run("local", "status")).Exits(0).Out, StringComparison.Ordinal);
+        using var http = new HttpClient();
+        Assert.Contains("Temporal UI", await http.GetStringAsync(ui, TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Without_a_network_the_default_goes_on_embedded_with_one_warning()
     {
         await using var stack = Managed();
@@ -111,7 +158,7 @@ public sealed class ManagedTests : IAsyncLifetime
         Assert.All(files, file => Assert.False(File.GetUnixFileMode(file).HasFlag(UnixFileMode.UserExecute), file));
     }
 
-    Stack Managed(Ollama? ollama = null)
+    Stack Managed(Ollama? ollama = null, string temporal = "")
     {
         var stack = Stack.Create(ollama);
         stack.Configure($$"""
@@ -119,7 +166,7 @@ public sealed class ManagedTests : IAsyncLifetime
               local:
                 endpoint: localhost:0
                 llm: { provider: {{(ollama is null ? "demo" : $"ollama, base_url: \"{ollama.Url}\"")}} }
-                temporal: { version: {{Version}}, port: 0 }
+                temporal: { version: {{Version}}, port: 0{{temporal}} }
             """);
         stack.Environment["STIGMER_TEMPORAL_MIRROR"] = mirror!.Url;
         return stack;

@@ -32,8 +32,7 @@ public sealed class ManagedTemporalTests : IDisposable
             Address = new HostPort("localhost", 7233), Namespace = "default", Mirror = mirror.Url,
         };
         var binary = await TemporalBinary.Acquire(settings, home, null, null, Cancel);
-        var database = TemporalDevServer.DatabaseFile(home, binary.Version);
-        StigmerHome.Ensure(home.TemporalData);
+        var database = TemporalDatabases.Choose(home, TemporalDatabases.Maker(binary), DateTimeOffset.UtcNow).File;
 
         var (first, connection) = await Start(binary.Path, database);
         Assert.StartsWith("stigmer-", await TemporalReadiness.Wait(connection, starting: true, TimeProvider.System, Cancel), StringComparison.Ordinal);
@@ -66,7 +65,7 @@ public sealed class ManagedTemporalTests : IDisposable
                 free.Start();
                 port = ((IPEndPoint)free.LocalEndpoint).Port;
             }
-            var process = Process.Start(new ProcessStartInfo(binary, TemporalDevServer.Arguments(port, database, "default")) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            var process = Process.Start(new ProcessStartInfo(binary, TemporalDevServer.Arguments(port, null, database, "default")) { RedirectStandardOutput = true, RedirectStandardError = true })!;
             // The banner comes when it serves; without one it has ended.
             while (await process.StandardOutput.ReadLineAsync(Cancel) is { } line)
             {

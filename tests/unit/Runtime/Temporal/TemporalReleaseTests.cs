@@ -62,13 +62,10 @@ public class TemporalReleaseTests
         Assert.Equal(2, Assert.Throws<Failure>(() => TemporalRelease.Of(version, TemporalPlatform.All[0])).ExitCode);
 
     [Fact]
-    public void A_managed_server_has_a_database_for_each_version_and_no_web_page()
+    public void The_dev_server_is_told_its_ports_its_database_and_whether_it_shows_its_UI()
     {
-        var home = new Stigmer.Config.StigmerHome("/home/u/.stigmer");
-        var file = TemporalDevServer.DatabaseFile(home, "1.8.2");
-        Assert.Equal(home.TemporalData, Path.GetDirectoryName(file));
-        Assert.NotEqual(file, TemporalDevServer.DatabaseFile(home, "1.8.3"));
-        Assert.Equal(["server", "start-dev", "--port", "7233", "--db-filename", file, "--headless"], TemporalDevServer.Arguments(7233, file, "default"));
-        Assert.Equal(["--namespace", "team"], TemporalDevServer.Arguments(7233, file, "team").Skip(7));
+        Assert.Equal(["server", "start-dev", "--port", "7233", "--db-filename", "/d/t.db", "--headless"], TemporalDevServer.Arguments(7233, null, "/d/t.db", "default"));
+        Assert.Equal(["--ui-port", "8233"], TemporalDevServer.Arguments(7233, 8233, "/d/t.db", "default").Skip(6));
+        Assert.Equal(["--namespace", "team"], TemporalDevServer.Arguments(7233, null, "/d/t.db", "team").Skip(7));
     }
 }
