@@ -111,6 +111,7 @@ $first = if ($args.Count -gt 0) { $args[0] } else { '' }
 switch ($first) {
     '' { Prepare; Publish; Say 'Built out\stigmer.exe' }
     'test' { Prepare; Invoke-Tests }
+    'faults' { Die 'the fault harness finds what a stack leaves behind in /proc: it needs Linux, and ./build.sh faults' }
     default {
         if (-not (Test-UpToDate)) { Prepare; Publish }
         & $exe @args

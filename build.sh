@@ -2,6 +2,7 @@
 # Builds Stigmer on Linux and macOS.
 #   ./build.sh            builds out/stigmer, one native executable for this machine
 #   ./build.sh test       builds it and runs every test
+#   ./build.sh faults     does harm to real stacks for some minutes and looks whether they get over it; --rounds N, --seed S, …
 #   ./build.sh ANYTHING…  builds it where it is missing or older than its sources, and runs it with these words:
 #                         ./build.sh local    starts the stack
 # What the machine lacks is installed where that is allowed (Debian-like, as root; the .NET SDK into .dotnet/), and
@@ -178,6 +179,8 @@ run_tests() {
         # A test program that died counts as a failure, whatever it had counted.
         [ "${f:-0}" != 0 ] || f=1
     fi
+    # What the fault harness did, a line for each kind of fault.
+    grep -E '^[a-z]+ +(ok|FAILED|skipped)' "$log" >&2 || true
     rm -f "$log"
     passed=$((passed + ${p:-0}))
     failed=$((failed + ${f:-0}))
@@ -187,11 +190,12 @@ run_all_tests() {
     local passed=0 failed=0 config="$root/tests"
     publish
     say "Building the tests…"
-    for project in unit standins endtoend; do
+    for project in unit standins endtoend faults; do
         quietly "$dotnet" build "$config/$project" --nologo -v quiet
     done
     run_tests "the unit tests" "$config/unit/bin/Debug/net10.0/Stigmer.Tests" --no-ansi --progress off
     STIGMER_EXE="$exe" run_tests "the end-to-end tests" "$config/endtoend/bin/Debug/net10.0/Stigmer.EndToEnd" --no-ansi --progress off
+    STIGMER_EXE="$exe" run_tests "the fault harness" "$config/faults/bin/Debug/net10.0/Stigmer.Faults" --short
     printf '%s passed, %s failed\n' "$passed" "$failed"
     [ "$failed" = 0 ]
 }
@@ -201,6 +205,11 @@ run_all_tests() {
 case "${1-}" in
     "") prepare; publish; say "Built out/stigmer ($(du -h "$exe" | cut -f 1 | tr -d ' '))" ;;
     test) prepare; run_all_tests ;;
+    faults) shift
+       prepare
+       up_to_date || publish
+       quietly "$dotnet" build "$root/tests/faults" --nologo -v quiet
+       STIGMER_EXE="$exe" exec "$root/tests/faults/bin/Debug/net10.0/Stigmer.Faults" "$@" ;;
     *) up_to_date || { prepare; publish; }
        exec "$exe" "$@" ;;
 esac

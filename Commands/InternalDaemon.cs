@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using System.Text;
+using Stigmer.Config;
 using Stigmer.Processes;
 using Stigmer.Runtime;
 
@@ -24,6 +25,7 @@ static class InternalDaemon
     {
         // The end of a terminal is nothing to it, whoever passes that on.
         using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => context.Cancel = true);
+        var listens = false;
         var notify = Notify.ToStarter(Environment.GetEnvironmentVariable, TimeProvider.System);
         try
         {
@@ -38,9 +40,11 @@ static class InternalDaemon
         }
         catch (Failure failure)
         {
-            // Where the socket listens already, that has told more; this one is for who waits for the socket.
+            // Where the socket listens already, that has told more, and the log too; this one is for who waits for the socket.
             notify.Failed(failure);
-            throw;
+            // Our standard error is the daemon's log, in which every line has a time.
+            if (!listens) new Log(ComponentName.Daemon, Console.Error, TimeProvider.System).Error(failure.What, ("why", failure.Why));
+            return failure.ExitCode;
         }
         finally
         {
@@ -49,6 +53,7 @@ static class InternalDaemon
 
         void Listening()
         {
+            listens = true;
             notify.Ready();
             notify.Close();
         }

@@ -53,6 +53,9 @@ sealed record OllamaAnswer
 
     public bool HoldAfterText { get; init; }
 
+    /// <summary>So long it thinks before it answers, in milliseconds.</summary>
+    public int DelayMs { get; init; }
+
     /// <summary>A status other than 200, with <see cref="Error"/> in the body.</summary>
     public int Status { get; init; } = 200;
 

@@ -115,6 +115,7 @@ sealed class OllamaStandin : IAsyncDisposable
 
         var answer = Next(step, prompt);
         if (answer is null) return await Refuse(context, 500, Error($"the script has no answer to step {step} of {prompt}"));
+        if (answer.DelayMs > 0) await Task.Delay(answer.DelayMs, context.RequestAborted);
         if (!answer.HoldAfterText) await Hold(answer, context);
         if (answer.RetryAfter is { } after) context.Response.Headers.RetryAfter = after.ToString(System.Globalization.CultureInfo.InvariantCulture);
         if (answer.Status != 200) return await Refuse(context, answer.Status, Error(answer.Error ?? "scripted"));
