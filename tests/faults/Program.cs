@@ -80,6 +80,11 @@ static class Program
             Console.Error.WriteLine($"There is no class {only}: {string.Join(", ", Classes.Select(c => c.Name))}");
             return 2;
         }
+        if (!File.Exists(Running.Executable))
+        {
+            Console.Error.WriteLine($"{Running.Executable} is not there: ./build.sh builds it, and STIGMER_EXE names another");
+            return 2;
+        }
         Console.WriteLine($"seed {seed}, {Running.Executable}");
         var clock = Stopwatch.StartNew();
         var tallies = classes.ConvertAll(c => new Tally(c));
