@@ -110,6 +110,10 @@ static class LocalStart
         {
             terminal.Warn($"The stack that runs is of version {running.Document.Version}, this is {Build.Version}: `stigmer local restart` brings both to the same one");
         }
+        foreach (var component in running.Document.Components.Where(c => c.State == "failed"))
+        {
+            terminal.Warn($"{component.Name} does not run: {component.Detail}\n  `stigmer local restart` starts it again");
+        }
         await Report(running, alreadyRunning: true, terminal, cancel);
         return ExitCode.Done;
     }

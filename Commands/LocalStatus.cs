@@ -98,7 +98,7 @@ static class LocalStatus
             terminal.Line(string.Create(
                 CultureInfo.InvariantCulture,
                 $"  {component.Name,-14}  {pid,-7}  {component.State,-10}  {component.Restarts,-8}  {component.Since.ToLocalTime():yyyy-MM-dd HH:mm:ss}"));
-            if (component.Detail is { } detail) terminal.Line($"    {detail}");
+            if (component.Detail is { } detail) terminal.Line($"    {detail.Replace("\n", "\n    ", StringComparison.Ordinal)}");
         }
     }
 

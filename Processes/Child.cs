@@ -70,8 +70,14 @@ sealed class Child
     /// <summary>Asks the whole group to end: SIGTERM; on Windows its standard input is closed, which our roles understand.</summary>
     public void AskToEnd()
     {
-        if (OperatingSystem.IsWindows()) CloseInput();
-        else Signal(Libc.SIGTERM);
+        if (OperatingSystem.IsWindows())
+        {
+            CloseInput();
+            return;
+        }
+        Signal(Libc.SIGTERM);
+        // One that was stopped hears nothing before it goes on.
+        Signal(Libc.SIGCONT);
     }
 
     /// <summary>Kills the whole group.</summary>

@@ -10,6 +10,7 @@ static unsafe partial class Libc
     public const int SIGINT = 2;
     public const int SIGKILL = 9;
     public const int SIGTERM = 15;
+    public static int SIGCONT => OperatingSystem.IsMacOS() ? 19 : 18;
     public const int ENOENT = 2;
     public const int EINTR = 4;
     public const int ENOTDIR = 20;

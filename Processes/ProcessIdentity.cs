@@ -40,7 +40,8 @@ sealed record ProcessIdentity(int Pid, long Start, string Boot)
             process.Kill();
             return true;
         }
-        if (!kill) return Libc.kill(Pid, Libc.SIGTERM) == 0;
+        // One that was stopped hears nothing before it goes on.
+        if (!kill) return Libc.kill(Pid, Libc.SIGTERM) == 0 && Libc.kill(Pid, Libc.SIGCONT) == 0;
         // A group has its leader's id; there is none of that id where this process does not lead one.
         _ = Libc.kill(-Pid, Libc.SIGKILL);
         return Libc.kill(Pid, Libc.SIGKILL) == 0;

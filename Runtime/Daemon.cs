@@ -1,6 +1,7 @@
 using Stigmer.Config;
 using Stigmer.Processes;
 using Stigmer.Runtime.Control;
+using Stigmer.Runtime.Supervision;
 
 namespace Stigmer.Runtime;
 
@@ -86,19 +87,21 @@ sealed class Daemon
         }
         listening();
         using var onStop = stop.Register(() => AskToStop(DefaultGrace));
+        using var pulse = new Pulse(Notify.Beat, time, stack.Look);
 
         Failure? failure = null;
         try
         {
             await stack.Start(Tell, undo.Token);
             Ready();
-            await StopIn(await stopAsked.Task);
+            await UntilToldToEnd();
+            await StopIn(DefaultGrace);
         }
         catch (Failure why)
         {
             logs.Daemon.Error(why.What, ("why", why.Why));
             failure = why;
-            await StopIn(UndoGrace);
+            await StopIn(phase == DaemonPhase.Ready ? DefaultGrace : UndoGrace);
         }
         catch (OperationCanceledException)
         {
@@ -114,10 +117,29 @@ sealed class Daemon
         StateFiles.Delete(home.TemporalPid);
         StateFiles.Delete(home.DaemonPid);
         logs.Daemon.Info("ended");
+        stack.Dispose();
         server.Dispose();
         await serving;
         await server.Drain(TimeSpan.FromSeconds(1));
         return failure is null ? ExitCode.Done : throw failure;
+    }
+
+    /// <summary>
+    /// In the foreground a component that is given up ends the stack, for whoever watches to see it: a container's manager.
+    /// In the background the others are left running, and the status tells.
+    /// </summary>
+    async Task UntilToldToEnd()
+    {
+        if (watcher is null)
+        {
+            await stopAsked.Task;
+            return;
+        }
+        using var cancel = new CancellationTokenSource();
+        var givenUp = stack.GivenUp(cancel.Token);
+        var first = await Task.WhenAny(stopAsked.Task, givenUp);
+        await cancel.CancelAsync();
+        if (first == givenUp) throw await givenUp;
     }
 
     ControlReply Hello()

@@ -12,7 +12,7 @@ namespace Stigmer.Runtime;
 /// <param name="order">What to start.</param>
 /// <param name="logs">Where the components' output goes.</param>
 /// <param name="time">The clock.</param>
-sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
+sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time) : IDisposable
 {
     /// <summary>So many lives of the runner are handed on: one that was killed before it had registered hands on what it was handed.</summary>
     const int LivesKept = 8;
@@ -25,7 +25,8 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     readonly string mark = RandomId.New();
     readonly Dictionary<string, string> environment = ChildEnvironment.Clean(Environment.GetEnvironmentVariables());
     readonly DateTimeOffset startedAt = time.GetUtcNow();
-    Component? temporal, server, runner;
+    volatile Component? temporal, server, runner;
+    TemporalHealth? temporalHealth;
     TemporalMode engine = order.Settings.Temporal.Mode;
     string? engineDetail;
     TemporalDevServer? devServer;
@@ -69,6 +70,25 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
     {
         foreach (var component in new[] { runner, temporal, server }) await (component?.Stop(grace) ?? Task.CompletedTask);
     }
+
+    /// <summary>To be called every <see cref="Notify.Beat"/>: finds components that hang.</summary>
+    /// <param name="ran">See <see cref="Component.Look"/>.</param>
+    public void Look(bool ran)
+    {
+        foreach (var component in Components) component.Look(ran);
+    }
+
+    /// <summary>Completes when a component of a stack that was started is given up, with why.</summary>
+    public async Task<Failure> GivenUp(CancellationToken cancel)
+    {
+        var components = Components.ToList();
+        var first = await Task.WhenAny(components.Select(c => c.Until(s => s.Phase == ChildPhase.Failed, cancel)));
+        await first;
+        return await components.First(c => c.State.Phase == ChildPhase.Failed).WhyGivenUp();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => temporalHealth?.Dispose();
 
     /// <summary>What there is to see.</summary>
     /// <param name="phase">What the daemon as a whole is doing.</param>
@@ -160,14 +180,16 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         }
         Begin();
         foreach (var warning in devServer.Use(binary)) tell(new ControlReply { Type = ControlReply.Warning, Text = warning });
-        temporal = Add(ComponentName.Temporal, _ => devServer.Child(environment), devServer.WhenReady);
+        temporalHealth = new TemporalHealth(new TemporalConnection(devServer.Address, settings.Temporal.Namespace));
+        temporal = Add(ComponentName.Temporal, _ => devServer.Child(environment), devServer.WhenReady, temporalHealth.Check);
         temporal.Start();
         await temporal.UntilReady(cancel);
         Line($"Temporal started on {devServer.Address}");
     }
 
-    Component Add(string name, Func<ChildState, ChildSpec> child, Func<CancellationToken, Task>? whenReady = null) => new(
-        new ComponentSpec { Name = name, Child = child, WhenReady = whenReady }, logs.Of(name), logs.Daemon, time, _ => WriteChildren());
+    Component Add(
+        string name, Func<ChildState, ChildSpec> child, Func<CancellationToken, Task>? whenReady = null, Func<CancellationToken, Task>? health = null) => new(
+        new ComponentSpec { Name = name, Child = child, WhenReady = whenReady, Health = health }, logs.Of(name), logs.Daemon, time, _ => WriteChildren());
 
     ChildSpec ServerChild(ChildState state)
     {
@@ -231,7 +253,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         var late = Components.FirstOrDefault(c => c.State.Phase != ChildPhase.Ready);
         var seconds = (order.TimeoutMs / 1000.0).ToString("0.#", CultureInfo.InvariantCulture);
         if (late is null) return new Failure($"Stigmer was not ready within {seconds} s", null, "`stigmer local start --timeout 5m` waits longer");
-        var detail = late.State.Detail is { } said ? $"{said}{late.LastLines()}" : $"the last lines of its log:{late.LastLines()}";
+        var detail = (late.State.Detail + late.LastLines()).TrimStart(';', ' ');
         return new Failure($"{late.Name} was not ready within {seconds} s", detail, $"`stigmer local logs {late.Name}` shows all that it said");
     }
 
@@ -279,11 +301,12 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time)
         {
             ChildPhase.Starting => state.Restarts > 0 ? "restarting" : "starting",
             ChildPhase.Ready => "ready",
+            ChildPhase.Unhealthy or ChildPhase.Ending => "unhealthy",
             ChildPhase.Waiting => "restarting",
             ChildPhase.Failed => "failed",
             _ => "stopped",
         };
-        return new ComponentStatus(component.Name, state.Pid, name, state.Restarts, state.Since.UtcDateTime, state.Detail);
+        return new ComponentStatus(component.Name, state.Pid, name, state.Restarts, state.Since.Clock.UtcDateTime, state.Phase == ChildPhase.Failed ? state.Detail + component.LastLines() : state.Detail);
     }
 
     /// <summary>Passes a download's progress on, a line at its beginning and then at most ten times a second.</summary>

@@ -15,6 +15,9 @@ sealed record ComponentSpec
 
     /// <summary>Completes when the component can be used; null: it notifies.</summary>
     public Func<CancellationToken, Task>? WhenReady { get; init; }
+
+    /// <summary>Asks the component whether it lives; fails with a <see cref="Failure"/> where it does not say so. Null: it beats by itself.</summary>
+    public Func<CancellationToken, Task>? Health { get; init; }
 }
 
 /// <summary>
@@ -23,6 +26,15 @@ sealed record ComponentSpec
 /// </summary>
 sealed class Component
 {
+    /// <summary>How long a component that is started again, and does not beat, may take until it is ready.</summary>
+    static readonly TimeSpan LongestStart = TimeSpan.FromSeconds(60);
+
+    /// <summary>How many lines of a component's log a failure quotes.</summary>
+    const int Quoted = 20;
+
+    /// <summary>How long the last words of a process may take from its pipe into its log.</summary>
+    static readonly TimeSpan LastWords = TimeSpan.FromSeconds(1);
+
     readonly ComponentSpec spec;
     readonly LogFile output;
     readonly Log log;
@@ -31,7 +43,9 @@ sealed class Component
     readonly Channel<(int Start, ChildEvent Event, TaskCompletionSource? Handled)> events = Channel.CreateUnbounded<(int, ChildEvent, TaskCompletionSource?)>(new() { SingleReader = true });
     TaskCompletionSource changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     volatile ChildState state;
+    volatile Task copied = Task.CompletedTask;
     CancellationTokenSource? probing;
+    Task asking = Task.CompletedTask;
     int starts;
 
     /// <param name="spec">What it is.</param>
@@ -42,7 +56,7 @@ sealed class Component
     public Component(ComponentSpec spec, LogFile output, Log log, TimeProvider time, Action<Component> childChanged)
     {
         (this.spec, this.output, this.log, this.time, this.childChanged) = (spec, output, log, time, childChanged);
-        state = new ChildState(ChildPhase.Stopped, time.GetUtcNow());
+        state = new ChildState(ChildPhase.Stopped, Moment.Of(time));
         _ = Loop();
     }
 
@@ -75,7 +89,19 @@ sealed class Component
     public async Task UntilReady(CancellationToken cancel)
     {
         var reached = await Until(s => s.Phase is ChildPhase.Ready or ChildPhase.Failed, cancel);
-        if (reached.Phase == ChildPhase.Failed) throw GaveUp(reached);
+        if (reached.Phase == ChildPhase.Failed) throw await WhyGivenUp();
+    }
+
+    /// <summary>Why it was given up, in its own words, or how it ended and the last lines of its log.</summary>
+    public async Task<Failure> WhyGivenUp()
+    {
+        // Its end may be known before its last words are written.
+        await Task.WhenAny(copied, Task.Delay(LastWords, time));
+        var last = state;
+        // What was caught stays behind: the failure may have come from another thread, and before.
+        if (last is { Failure: { } said, WasReady: false }) return new Failure(said.What, said.Why, said.Remedy, said.ExitCode);
+        return new Failure(
+            last.WasReady ? $"{Name} does not stay alive" : $"{Name} does not start", $"it was {last.Detail}{LastLines()}", $"`stigmer local logs {Name}` shows all that it said");
     }
 
     /// <summary>Asks it to end, kills it after the grace, and completes when no process of it is left.</summary>
@@ -88,13 +114,17 @@ sealed class Component
         await Until(s => s.Phase is ChildPhase.Stopped or ChildPhase.Failed, CancellationToken.None);
     }
 
-    /// <summary>The last lines of its log, indented, for a failure's text; empty where there are none.</summary>
-    public string LastLines(int count = 5) => string.Concat(LogReader.Tail(output.Path, count).Select(line => $"\n    {line}"));
+    /// <summary>
+    /// To be called every <see cref="Notify.Beat"/>: what has not been heard of for too long is ended and replaced.
+    /// </summary>
+    /// <param name="ran">The daemon itself has run since the last time. Where it has not, nothing can be said of others.</param>
+    public void Look(bool ran) => Post(starts, ran ? new ChildEvent.Looked() : new ChildEvent.Paused());
 
-    Failure GaveUp(ChildState reached)
+    /// <summary>The last lines of its log, indented, after words that introduce them; empty where there are none.</summary>
+    public string LastLines()
     {
-        if (reached.Failure is { } failure) return new Failure(failure.What, failure.Why, failure.Remedy, failure.ExitCode);
-        return new Failure($"{Name} does not start", $"it {reached.Detail}{LastLines()}", $"`stigmer local logs {Name}` shows all that it said");
+        var lines = string.Concat(LogReader.Tail(output.Path, Quoted).Select(line => $"\n    {line}"));
+        return lines.Length == 0 ? "" : $"; the last lines of its log:{lines}";
     }
 
     void Post(int start, ChildEvent happened, TaskCompletionSource? handled = null) => events.Writer.TryWrite((start, happened, handled));
@@ -104,37 +134,70 @@ sealed class Component
         await foreach (var (start, happened, handled) in events.Reader.ReadAllAsync())
         {
             // What an earlier process still had to say is of no account to the present one.
-            if (start != starts && happened is not (ChildEvent.StartRequested or ChildEvent.StopRequested)) continue;
+            if (start != starts && happened is not (ChildEvent.StartRequested or ChildEvent.StopRequested or ChildEvent.Looked or ChildEvent.Paused)) continue;
             var before = state;
-            var (next, action) = ChildTransitions.Next(before, happened, RestartPolicy.Default, time.GetUtcNow());
+            // One that does not beat is judged by its answers, which begin when it is ready.
+            if (happened is ChildEvent.Looked && spec.WhenReady is not null && before.Phase == ChildPhase.Starting) continue;
+            var (next, action) = ChildTransitions.Next(before, happened, RestartPolicy.Default, Moment.Of(time));
             Report(before, next, happened);
             if (happened is ChildEvent.Exited or ChildEvent.Refused)
             {
                 probing?.Cancel();
                 Child = null;
             }
+            // What is to be done is done, or under way, when the new state shows.
+            if (action is not null) Do(action, next);
             state = next;
-            if (happened is ChildEvent.Spawned or ChildEvent.Exited) childChanged(this);
-            Interlocked.Exchange(ref changed, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
-            if (action is not null) Do(action);
+            // The start of the next process tells of the end of this one, and comes first.
+            if (happened is ChildEvent.Spawned || (happened is ChildEvent.Exited && action is not ChildAction.Spawn)) childChanged(this);
+            if (next != before) Interlocked.Exchange(ref changed, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
+            if (happened is ChildEvent.Looked) Ask();
             handled?.SetResult();
         }
     }
 
-    void Do(ChildAction action)
+    void Do(ChildAction action, ChildState now)
     {
         switch (action)
         {
             case ChildAction.Spawn:
-                Spawn();
+                Spawn(now);
                 break;
             case ChildAction.Terminate terminate:
                 // The end itself comes as an event.
                 _ = Child?.Terminate(terminate.Grace, time);
                 break;
             case ChildAction.WaitFor wait:
-                _ = Backoff(starts, wait.Delay);
+                // Up to a tenth more, by chance.
+                _ = Backoff(starts, wait.Delay * (1 + Random.Shared.NextDouble() / 10));
                 break;
+        }
+    }
+
+    /// <summary>Asks one that does not beat by itself, unless it still owes an answer.</summary>
+    void Ask()
+    {
+        if (spec.Health is not { } health || state.Phase is not (ChildPhase.Ready or ChildPhase.Unhealthy) || !asking.IsCompleted || probing is not { } process) return;
+        var answer = Answers(health, process.Token);
+        asking = answer;
+        _ = Beats(starts, answer);
+    }
+
+    async Task Beats(int start, Task<bool> answer)
+    {
+        if (await answer) Post(start, new ChildEvent.Beat());
+    }
+
+    static async Task<bool> Answers(Func<CancellationToken, Task> health, CancellationToken cancel)
+    {
+        try
+        {
+            await health(cancel);
+            return true;
+        }
+        catch (Exception e) when (e is Failure or OperationCanceledException)
+        {
+            return false; // No sign of life: the looks count.
         }
     }
 
@@ -144,13 +207,13 @@ sealed class Component
         Post(start, new ChildEvent.BackoffElapsed());
     }
 
-    void Spawn()
+    void Spawn(ChildState now)
     {
         var start = ++starts;
         Child child;
         try
         {
-            child = Child.Start(spec.Child(state));
+            child = Child.Start(spec.Child(now));
         }
         catch (Failure why)
         {
@@ -159,11 +222,11 @@ sealed class Component
         }
         Child = child;
         Post(start, new ChildEvent.Spawned(child.Pid));
-        Thread($"{Name} output", () => output.CopyFrom(child.Output));
+        copied = Thread($"{Name} output", () => output.CopyFrom(child.Output));
         if (spec.WhenReady is { } whenReady)
         {
             probing = new CancellationTokenSource();
-            _ = Probe(start, whenReady, probing.Token);
+            _ = Probe(start, whenReady, now.WasReady, probing.Token);
         }
         else
         {
@@ -178,12 +241,20 @@ sealed class Component
         child.Release();
     }
 
-    async Task Probe(int start, Func<CancellationToken, Task> whenReady, CancellationToken cancel)
+    async Task Probe(int start, Func<CancellationToken, Task> whenReady, bool again, CancellationToken cancel)
     {
+        // The first time there is somebody who waits, and says how long.
+        using var limit = new CancellationTokenSource(again ? LongestStart : Timeout.InfiniteTimeSpan, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, limit.Token);
         try
         {
-            await whenReady(cancel);
+            await whenReady(either.Token);
             Post(start, new ChildEvent.Ready());
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            Post(start, new ChildEvent.Failed(new Failure($"{Name} was not ready within {LongestStart.TotalSeconds:0} s")));
+            _ = Child?.Terminate(RestartPolicy.Default.HangGrace, time);
         }
         catch (Failure why)
         {
@@ -204,7 +275,7 @@ sealed class Component
             Notification.Ready => new ChildEvent.Ready(),
             Notification.Status status => new ChildEvent.Said(status.Text),
             Notification.Failed failed => new ChildEvent.Failed(failed.Failure),
-            // What a beat that stays away means comes with the detection of hangs.
+            Notification.Beat => new ChildEvent.Beat(),
             _ => null,
         };
         if (happened is not null) Post(start, happened);
@@ -218,7 +289,13 @@ sealed class Component
                 log.Info("started", ("component", Name), ("pid", e.Pid));
                 break;
             case ChildEvent.Ready when before.Phase == ChildPhase.Starting:
-                log.Info("ready", ("component", Name), ("pid", next.Pid), ("after_ms", (long)(next.Since - before.Since).TotalMilliseconds));
+                log.Info("ready", ("component", Name), ("pid", next.Pid), ("after_ms", (long)(next.Since.Running - before.Since.Running).TotalMilliseconds));
+                break;
+            case ChildEvent.Beat when before.Phase == ChildPhase.Unhealthy:
+                log.Info("is heard of again", ("component", Name), ("pid", next.Pid));
+                break;
+            case ChildEvent.Looked when next.Phase != before.Phase:
+                log.Warn(next.Phase == ChildPhase.Ending ? "hangs and is ended" : "is unhealthy", ("component", Name), ("pid", next.Pid), ("why", next.Detail));
                 break;
             case ChildEvent.Failed e:
                 log.Error(e.Why.What, ("component", Name), ("why", e.Why.Why));
@@ -235,5 +312,16 @@ sealed class Component
         }
     }
 
-    static void Thread(string name, Action work) => new System.Threading.Thread(() => work(), 256 * 1024) { IsBackground = true, Name = name }.Start();
+    static Task Thread(string name, Action work)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        new System.Threading.Thread(
+            () =>
+            {
+                work();
+                done.SetResult();
+            },
+            256 * 1024) { IsBackground = true, Name = name }.Start();
+        return done.Task;
+    }
 }

@@ -5,13 +5,13 @@ namespace Stigmer.Tests.Runtime;
 
 public sealed class ChildTransitionsTests
 {
-    static readonly DateTimeOffset Noon = new(2026, 1, 19, 12, 0, 0, TimeSpan.Zero);
+    static readonly Moment Noon = new(new(2026, 1, 19, 12, 0, 0, TimeSpan.Zero), TimeSpan.FromHours(3));
     static readonly ChildEvent Killed = new ChildEvent.Exited(new ExitStatus(null, 9));
 
     /// <summary>A child to which a list of events happens, a second apart.</summary>
     sealed class Story
     {
-        DateTimeOffset now = Noon;
+        Moment now = Noon;
 
         public ChildState State { get; private set; } = new(ChildPhase.Stopped, Noon);
 
@@ -21,7 +21,7 @@ public sealed class ChildTransitionsTests
         {
             foreach (var happened in events)
             {
-                now += TimeSpan.FromSeconds(1);
+                now = new Moment(now.Clock.AddSeconds(1), now.Running + TimeSpan.FromSeconds(1));
                 (State, var action) = ChildTransitions.Next(State, happened, RestartPolicy.Default, now);
                 if (action is not null) Actions.Add(action);
             }
@@ -30,7 +30,13 @@ public sealed class ChildTransitionsTests
 
         public Story Later(TimeSpan time)
         {
-            now += time;
+            now = new Moment(now.Clock + time, now.Running + time);
+            return this;
+        }
+
+        public Story ClockSet(TimeSpan by)
+        {
+            now = now with { Clock = now.Clock + by };
             return this;
         }
     }
@@ -55,19 +61,26 @@ public sealed class ChildTransitionsTests
     }
 
     [Fact]
-    public void One_that_dies_again_and_again_is_started_ever_later()
+    public void One_that_dies_again_and_again_is_started_ever_later_and_given_up_at_the_fifth_death()
     {
         var story = Running().After(Killed);
+        Assert.Equal(new ChildAction.Spawn(), story.Actions[^1]);
         var delays = new List<double>();
-        for (var i = 0; i < 7; i++)
+        for (var i = 0; i < 3; i++)
         {
-            story.After(new ChildEvent.Spawned(8), Killed);
+            story.After(new ChildEvent.Spawned(8), new ChildEvent.Ready(), Killed);
             delays.Add(Assert.IsType<ChildAction.WaitFor>(story.Actions[^1]).Delay.TotalSeconds);
             story.After(new ChildEvent.BackoffElapsed());
             Assert.Equal(new ChildAction.Spawn(), story.Actions[^1]);
         }
-        Assert.Equal([1, 2, 4, 8, 16, 30, 30], delays);
-        Assert.Equal(8, story.State.Restarts);
+        Assert.Equal([1, 2, 4], delays);
+        var actions = story.Actions.Count;
+        story.After(new ChildEvent.Spawned(9), new ChildEvent.Ready(), new ChildEvent.Exited(new ExitStatus(7, null)));
+        Assert.Equal((ChildPhase.Failed, 4, (int?)null), (story.State.Phase, story.State.Restarts, story.State.Pid));
+        Assert.Equal("given up after it ended 5 times in a row; the last time it ended with exit code 7", story.State.Detail);
+        Assert.Equal(actions, story.Actions.Count);
+        story.After(new ChildEvent.BackoffElapsed(), new ChildEvent.Looked());
+        Assert.Equal(ChildPhase.Failed, story.State.Phase);
     }
 
     [Fact]
@@ -105,12 +118,86 @@ public sealed class ChildTransitionsTests
     }
 
     [Fact]
-    public void A_child_that_never_becomes_ready_is_given_up_after_three_deaths()
+    public void A_child_that_never_becomes_ready_is_given_up_after_as_many_deaths()
     {
-        var story = new Story().After(new ChildEvent.StartRequested(), new ChildEvent.Spawned(1), Killed, new ChildEvent.Spawned(2), Killed);
-        Assert.Equal(ChildPhase.Waiting, story.State.Phase);
-        story.After(new ChildEvent.BackoffElapsed(), new ChildEvent.Spawned(3), Killed);
-        Assert.Equal(ChildPhase.Failed, story.State.Phase);
+        var story = new Story().After(new ChildEvent.StartRequested(), new ChildEvent.Spawned(1), Killed);
+        for (var i = 0; i < 4; i++) story.After(new ChildEvent.BackoffElapsed(), new ChildEvent.Spawned(2), Killed);
+        Assert.Equal((ChildPhase.Failed, false, 4), (story.State.Phase, story.State.WasReady, story.State.Restarts));
+    }
+
+    [Fact]
+    public void A_clock_that_is_set_makes_no_child_healthy_and_no_death_forgotten()
+    {
+        var story = Running().After(Killed, new ChildEvent.Spawned(8), new ChildEvent.Ready()).ClockSet(TimeSpan.FromDays(1)).After(Killed);
+        Assert.Equal(new ChildAction.WaitFor(TimeSpan.FromSeconds(1)), story.Actions[^1]);
+        story.After(new ChildEvent.BackoffElapsed(), new ChildEvent.Spawned(9), new ChildEvent.Ready()).Later(TimeSpan.FromSeconds(60)).ClockSet(TimeSpan.FromDays(-2)).After(Killed);
+        Assert.Equal(new ChildAction.Spawn(), story.Actions[^1]);
+    }
+
+    static readonly ChildEvent Looked = new ChildEvent.Looked(), Beat = new ChildEvent.Beat();
+
+    [Fact]
+    public void A_silent_child_is_unhealthy_and_then_ended_and_replaced()
+    {
+        var story = Running().After(Looked, Looked);
+        Assert.Equal(ChildPhase.Ready, story.State.Phase);
+        story.After(Looked);
+        Assert.Equal((ChildPhase.Unhealthy, "was not heard of for 10 s", 1), (story.State.Phase, story.State.Detail, story.Actions.Count));
+        story.After(Looked);
+        Assert.Equal((ChildPhase.Ending, new ChildAction.Terminate(TimeSpan.FromSeconds(2))), (story.State.Phase, story.Actions[^1]));
+        // What it still says on its way out changes nothing.
+        story.After(Beat, new ChildEvent.Ready(), Looked, Killed);
+        Assert.Equal((ChildPhase.Starting, 1, new ChildAction.Spawn()), (story.State.Phase, story.State.Restarts, story.Actions[^1]));
+        Assert.Equal("was not heard of for 15 s, and was ended with signal 9 (KILL)", story.State.Detail);
+        Assert.Equal(3, story.Actions.Count);
+    }
+
+    [Fact]
+    public void A_child_that_is_heard_of_between_looks_stays_and_an_unhealthy_one_is_ready_again()
+    {
+        var story = Running().After(Looked, Looked, Beat, Looked, Looked, Beat);
+        Assert.Equal(ChildPhase.Ready, story.State.Phase);
+        story.After(Looked, Looked, Looked);
+        Assert.Equal(ChildPhase.Unhealthy, story.State.Phase);
+        story.After(Beat);
+        Assert.Equal((ChildPhase.Ready, (string?)null), (story.State.Phase, story.State.Detail));
+        story.After(Looked, Looked);
+        Assert.Equal((ChildPhase.Ready, 1), (story.State.Phase, story.Actions.Count));
+    }
+
+    [Fact]
+    public void Of_a_while_in_which_the_daemon_itself_did_not_run_no_child_is_held_guilty()
+    {
+        var story = Running().After(Looked, Looked, Looked);
+        Assert.Equal(ChildPhase.Unhealthy, story.State.Phase);
+        story.After(new ChildEvent.Paused(), Looked, Looked, Looked);
+        Assert.Single(story.Actions);
+        story.After(Looked);
+        Assert.Equal(ChildPhase.Ending, story.State.Phase);
+    }
+
+    [Fact]
+    public void One_that_hangs_before_it_is_ready_is_ended_too()
+    {
+        var story = new Story().After(new ChildEvent.StartRequested(), new ChildEvent.Spawned(7), Looked, Looked, Looked);
+        Assert.Equal(ChildPhase.Starting, story.State.Phase);
+        story.After(Looked);
+        Assert.Equal((ChildPhase.Ending, new ChildAction.Terminate(TimeSpan.FromSeconds(2))), (story.State.Phase, story.Actions[^1]));
+    }
+
+    [Fact]
+    public void A_healthy_minute_before_it_hung_counts()
+    {
+        var story = Running().After(Killed, new ChildEvent.Spawned(8), new ChildEvent.Ready()).Later(TimeSpan.FromSeconds(60));
+        story.After(Looked, Looked, Looked, Looked, Killed);
+        Assert.Equal(new ChildAction.Spawn(), story.Actions[^1]);
+    }
+
+    [Fact]
+    public void A_stop_ends_one_that_hangs()
+    {
+        var story = Running().After(Looked, Looked, Looked, Looked, new ChildEvent.StopRequested(TimeSpan.FromSeconds(10)), Killed);
+        Assert.Equal((ChildPhase.Stopped, new ChildAction.Terminate(TimeSpan.FromSeconds(10))), (story.State.Phase, story.Actions[^1]));
     }
 
     [Fact]
