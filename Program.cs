@@ -18,7 +18,7 @@ namespace Stigmer;
 static class Program
 {
     /// <summary>Commands whose --json is a stream of documents, one a line: a failure is one of them.</summary>
-    static readonly string[] Streaming = ["run", "runs watch", "runs resume", "local logs"];
+    static readonly string[] Streaming = ["run", "runs watch", "runs resume", "runs send", "local logs"];
 
     /// <summary>Commands that have no --json: their output is no document.</summary>
     static readonly string[] WithoutJson = ["server", "agent-runner", "completion"];
@@ -82,6 +82,8 @@ static class Program
         root.Subcommands.Add(Local.Create());
         root.Subcommands.Add(RunCommand.Create());
         root.Subcommands.Add(Runs.Create());
+        root.Subcommands.Add(Group.Create(
+            "agent", "Define agents, and look at them", AgentApply.Create(), AgentList.Create(), AgentGet.Create(), AgentDelete.Create()));
         root.Subcommands.Add(Group.Create("config", "What is configured, and by what", ConfigShow.Create(), ConfigValidate.Create(), ConfigPath.Create()));
         root.Subcommands.Add(Commands.Server.Create());
         root.Subcommands.Add(AgentRunner.Create());

@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
-using System.Text;
 using Grpc.Core;
 using Stigmer.Config;
 using Stigmer.Rpc.V1;
@@ -17,7 +15,7 @@ static class RunCommand
         var agent = new Option<string>("--agent", "-a") { Description = "Who does it (default: the built-in assistant)", HelpName = "AGENT" };
         var detach = new Option<bool>("--detach", "-d") { Description = "Print the run's id and leave", Arity = ArgumentArity.Zero };
         var workspace = new Option<string>("--workspace") { Description = "Where tools work (default: here)", HelpName = "DIR" };
-        var provider = new Option<string>("--provider") { Description = "Whose model: ollama or demo (default: the stack's)", HelpName = "P" };
+        var provider = new Option<string>("--provider") { Description = $"Whose model: {string.Join(", ", Providers.Names)} (default: the stack's)", HelpName = "P" };
         var model = new Option<string>("--model") { Description = "Which model", HelpName = "M" };
         var maxSteps = new Option<int?>("--max-steps") { Description = "Stop after so many model calls", HelpName = "N" };
         var timeout = Duration.Option("--timeout", "Stop after so much work, waiting not counted");
@@ -42,9 +40,9 @@ static class RunCommand
                 Limits = Limits(parsed.GetValue(maxSteps), parsed.GetValue(timeout)),
                 Yes = parsed.GetValue(yes),
             };
-            var words = Prompt.Parse(parsed.GetValue(prompt) ?? [], Literal(parsed), word => WrongUsage.UnknownOption(command, word));
-            if (!words.ReadsStdin && Console.IsInputRedirected && StandardInputIsPipe()) terminal.Note("Standard input is not read: `-` stands for it");
-            request.Prompt = words.ReadsStdin ? words.Complete(await ReadStandardInput(cancel)) : words.Text;
+            var words = Prompt.Parse(parsed.GetValue(prompt) ?? [], StandardInput.Literal(parsed), word => WrongUsage.UnknownOption(command, word));
+            if (!words.ReadsStdin && StandardInput.IsPipe()) terminal.Note("Standard input is not read: `-` stands for it");
+            request.Prompt = words.ReadsStdin ? words.Complete(await StandardInput.ReadAll(cancel)) : words.Text;
             using var link = await Stack.Connect(terminal, start: !parsed.GetValue(noStart), cancel);
             // A server elsewhere has no folder of this machine's.
             if (link.IsElsewhere && folder is null) request.Workspace = "";
@@ -110,25 +108,6 @@ static class RunCommand
         }
     }
 
-    // To its end. A read of a terminal or a pipe cannot be cancelled: it is left behind on its thread when a person gives up.
-    static async Task<string> ReadStandardInput(CancellationToken cancel)
-    {
-        return await Task.Run(
-            () =>
-            {
-                using var reader = new StreamReader(Console.OpenStandardInput(), new UTF8Encoding(false));
-                return reader.ReadToEnd();
-            },
-            CancellationToken.None).WaitAsync(cancel);
-    }
-
-    // How many words follow `--`.
-    static int Literal(ParseResult parsed)
-    {
-        var dashes = parsed.Tokens.ToList().FindIndex(t => t.Type == TokenType.DoubleDash);
-        return dashes < 0 ? 0 : parsed.Tokens.Count - dashes - 1;
-    }
-
     static string Workspace(string? folder)
     {
         try
@@ -147,14 +126,8 @@ static class RunCommand
     static string Provider(string? provider)
     {
         if (provider is null) return "";
-        return Providers.Find(provider) switch
-        {
-            { } known when known is LlmProvider.Ollama or LlmProvider.Demo => known.Name(),
-            { } known => throw new Failure(
-                $"Runs with {known.Title()} are not possible yet", "this version calls Ollama and the built-in demo model",
-                "Use --provider ollama or --provider demo", ExitCode.Usage),
-            null => throw new Failure($"There is no provider \"{provider}\"", null, $"Providers: {string.Join(", ", Providers.Names)}", ExitCode.Usage),
-        };
+        return Providers.Find(provider)?.Name()
+            ?? throw new Failure($"There is no provider \"{provider}\"", null, $"Providers: {string.Join(", ", Providers.Names)}", ExitCode.Usage);
     }
 
     static Limits Limits(int? maxSteps, TimeSpan? timeout)
@@ -162,21 +135,5 @@ static class RunCommand
         if (maxSteps < 1) throw new Failure("--max-steps is at least 1", null, null, ExitCode.Usage);
         if (timeout is { } time && time < TimeSpan.FromMilliseconds(1)) throw new Failure("--timeout is more than nothing", null, null, ExitCode.Usage);
         return new Limits { MaxSteps = maxSteps ?? 0, TimeoutMs = (long)(timeout?.TotalMilliseconds ?? 0) };
-    }
-
-    // /dev/null and files can be sought in; what comes through a pipe was meant to be read.
-    static bool StandardInputIsPipe()
-    {
-        try
-        {
-            using var handle = new Microsoft.Win32.SafeHandles.SafeFileHandle(0, ownsHandle: false);
-            using var stream = new FileStream(handle, FileAccess.Read, bufferSize: 1);
-            return !OperatingSystem.IsWindows() && !stream.CanSeek;
-        }
-        catch (Exception e) when (e is IOException or ArgumentException or UnauthorizedAccessException)
-        {
-            // Closed: there is nothing to read.
-            return false;
-        }
     }
 }

@@ -76,6 +76,11 @@ static class RunDocuments
         milliseconds == 0 ? null : DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 }
 
+/// <summary>What became of the calls that a run waited with.</summary>
+sealed record DecisionsDocument(string Id, string Status, IReadOnlyList<DecidedDocument> Decided);
+
+sealed record DecidedDocument(int Turn, int Step, string Id, string Name, JsonElement Arguments, bool Approved);
+
 sealed record UsageDocument(long InputTokens, long OutputTokens);
 
 sealed record RunDocument(
@@ -110,6 +115,7 @@ sealed record DoneEvent(string Type, string Status, string Output, int Steps, Us
 [JsonSerializable(typeof(RunsDocument))]
 [JsonSerializable(typeof(RunDocument))]
 [JsonSerializable(typeof(RunDetails))]
+[JsonSerializable(typeof(DecisionsDocument))]
 [JsonSerializable(typeof(RunEvent))]
 [JsonSerializable(typeof(TextEvent))]
 [JsonSerializable(typeof(CallEvent))]

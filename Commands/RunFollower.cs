@@ -29,6 +29,8 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
     // Why the text that was shown is void, until what comes in its place turns out to be another one.
     string? voided;
     bool begun;
+    int fromTurn;
+    long afterMessage;
     string waitingFor = "";
 
     /// <summary>What a person has seen before: the transcript of a run that is taken up again.</summary>
@@ -40,6 +42,9 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
             if (entry.BodyCase == TranscriptEntry.BodyOneofCase.Answer) Remember(entry);
         }
     }
+
+    /// <summary>Nothing of turns before this one is told, nor what the person said up to that message.</summary>
+    public void From(int turn, long message) => (fromTurn, afterMessage) = (turn, message);
 
     /// <summary>
     /// Follows until the run (its id, a unique beginning of it, or last) has ended and returns how, or throws where it cannot be
@@ -54,7 +59,7 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
             try
             {
                 var client = await link.Connect(cancel);
-                var request = new WatchRunRequest { Run = run, AfterTurn = answered.Turn, AfterStep = answered.Step };
+                var request = new WatchRunRequest { Run = run, AfterTurn = answered.Turn, AfterStep = answered.Step, FromTurn = fromTurn, AfterMessage = afterMessage };
                 using var call = client.WatchRun(request, cancellationToken: cancel);
                 sent.Clear();
                 aligned = shown.Length == 0;

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Stigmer.Rpc;
 using Stigmer.Rpc.V1;
 
@@ -77,9 +76,6 @@ sealed class JsonRunOutput(Terminal terminal) : RunOutput
 /// </summary>
 sealed class TextRunOutput(Terminal terminal) : RunOutput
 {
-    // How much of a call's arguments one line shows.
-    const int ShownArguments = 100;
-
     bool midLine;
 
     // A pipe has seen nothing yet.
@@ -101,7 +97,7 @@ sealed class TextRunOutput(Terminal terminal) : RunOutput
     public override void Retry(int step, string why)
     {
         EndLine();
-        terminal.FaintNote($"  begun anew: {OneLine(why)}");
+        terminal.FaintNote($"  begun anew: {RunTexts.OneLine(why)}");
     }
 
     public override void Answer(int step, ModelAnswer answer)
@@ -113,10 +109,10 @@ sealed class TextRunOutput(Terminal terminal) : RunOutput
     public override void Result(int step, ToolCall? call, ToolResult result)
     {
         EndLine();
-        var name = call is null ? result.CallId : $"{OneLine(call.Name)} {Shortened(OneLine(call.Arguments))}".TrimEnd();
-        var outcome = result.Ok ? "" : $" {terminal.ErrorSymbol} {Shortened(OneLine(result.Text))}";
+        var name = call is null ? result.CallId : RunTexts.Call(call);
+        var outcome = result.Ok ? "" : $" {terminal.ErrorSymbol} {RunTexts.Shortened(RunTexts.OneLine(result.Text))}";
         var again = result.BegunBefore ? " (begun before)" : "";
-        terminal.FaintNote($"  {name} ({Seconds(result.WorkedMs)}){again}{outcome}");
+        terminal.FaintNote($"  {name} ({RunTexts.Time(result.WorkedMs)}){again}{outcome}");
     }
 
     public override void Waiting(string what)
@@ -150,7 +146,7 @@ sealed class TextRunOutput(Terminal terminal) : RunOutput
     {
         if (!terminal.ErrorIsTerminal) return;
         var tokens = (run.Usage?.InputTokens ?? 0) + (run.Usage?.OutputTokens ?? 0);
-        var time = run.EndedAt > run.StartedAt ? $", {Seconds(run.EndedAt - run.StartedAt)}" : "";
+        var time = run.EndedAt > run.StartedAt ? $", {RunTexts.Time(run.EndedAt - run.StartedAt)}" : "";
         terminal.FaintNote($"run {run.Id[..Math.Min(8, run.Id.Length)]}: {run.Steps} {(run.Steps == 1 ? "step" : "steps")}, {tokens} tokens{time}");
     }
 
@@ -160,12 +156,4 @@ sealed class TextRunOutput(Terminal terminal) : RunOutput
         if (midLine) terminal.Out.WriteLine();
         midLine = false;
     }
-
-    static string OneLine(string text) => text.ReplaceLineEndings(" ");
-
-    static string Shortened(string text) => text.Length <= ShownArguments ? text : text[..ShownArguments] + "...";
-
-    static string Seconds(long milliseconds) => milliseconds < 1000
-        ? string.Create(CultureInfo.InvariantCulture, $"{milliseconds} ms")
-        : string.Create(CultureInfo.InvariantCulture, $"{milliseconds / 1000.0:0.0} s");
 }

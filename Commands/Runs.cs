@@ -8,8 +8,9 @@ static class Runs
 {
     /// <summary>The group.</summary>
     public static Command Create() => Group.Create(
-        "runs", "List runs, look at them, cancel them or go on with them",
-        RunsList.Create(), RunsGet.Create(), RunsWatch.Create(), RunsCancel.Create(), RunsResume.Create());
+        "runs", "List runs, look at them, answer them, cancel them or go on with them",
+        RunsList.Create(), RunsGet.Create(), RunsWatch.Create(), RunsCancel.Create(), RunsSend.Create(), RunsDecide.Approve(), RunsDecide.Deny(),
+        RunsResume.Create());
 
     /// <summary>The run that a command is about.</summary>
     public static Argument<string> IdArgument() => new("ID") { Description = "The run's id, a unique beginning of it, or last" };

@@ -33,31 +33,27 @@ sealed class ServerLink(Func<CancellationToken, Task<ServerAddress>> locate, Tim
     public bool IsElsewhere => elsewhere;
 
     /// <summary>A client of the server that is there now. Connects at the first call.</summary>
-    public async Task<RunService.RunServiceClient> Connect(CancellationToken cancel)
-    {
-        var address = await locate(cancel);
-        if (channel is null || address != connected)
-        {
-            channel?.Dispose();
-            channel = Channels.ToServer(address.Endpoint, address.Token.Reveal(), address.Tls);
-            connected = address;
-        }
-        return new RunService.RunServiceClient(channel);
-    }
+    public async Task<RunService.RunServiceClient> Connect(CancellationToken cancel) => new(await Channel(cancel));
 
     /// <summary>
     /// Makes a call, again and again while the server is away (not for longer than a restart takes): the request must be one
     /// that may be repeated, as all of RunService's are.
     /// </summary>
-    public async Task<T> Call<T>(Func<RunService.RunServiceClient, CallOptions, Task<T>> call, CancellationToken cancel)
+    public Task<T> Call<T>(Func<RunService.RunServiceClient, CallOptions, Task<T>> call, CancellationToken cancel) =>
+        Repeat((channel, options) => call(new RunService.RunServiceClient(channel), options), cancel);
+
+    /// <summary>The same about agents.</summary>
+    public Task<T> CallAgents<T>(Func<AgentService.AgentServiceClient, CallOptions, Task<T>> call, CancellationToken cancel) =>
+        Repeat((channel, options) => call(new AgentService.AgentServiceClient(channel), options), cancel);
+
+    async Task<T> Repeat<T>(Func<GrpcChannel, CallOptions, Task<T>> call, CancellationToken cancel)
     {
         var patience = new Patience(time, WaitForStack, this);
         while (true)
         {
             try
             {
-                var client = await Connect(cancel);
-                return await call(client, CallTime.Within(PerCall, cancel));
+                return await call(await Channel(cancel), CallTime.Within(PerCall, cancel));
             }
             catch (RpcException e) when (e.StatusCode == StatusCode.Cancelled && cancel.IsCancellationRequested)
             {
@@ -68,6 +64,18 @@ sealed class ServerLink(Func<CancellationToken, Task<ServerAddress>> locate, Tim
                 await patience.Wait(e, cancel);
             }
         }
+    }
+
+    async Task<GrpcChannel> Channel(CancellationToken cancel)
+    {
+        var address = await locate(cancel);
+        if (channel is null || address != connected)
+        {
+            channel?.Dispose();
+            channel = Channels.ToServer(address.Endpoint, address.Token.Reveal(), address.Tls);
+            connected = address;
+        }
+        return channel;
     }
 
     /// <summary>A new measure of how long a run is worth waiting for while its server is away.</summary>

@@ -1,8 +1,6 @@
-using System.Text;
-
 namespace Stigmer.Config;
 
-/// <summary>One thing to say about config.yaml.</summary>
+/// <summary>One thing to say about a file that a person wrote.</summary>
 /// <param name="IsError">Nothing starts with it; else a person should know it.</param>
 /// <param name="File">The file's path.</param>
 /// <param name="At">Where in the file; null: the file as a whole.</param>
@@ -28,35 +26,15 @@ sealed record FileValue(string Text, Place At, Span Source);
 /// <param name="Diagnostics">Errors and warnings in the order of the text.</param>
 sealed record ConfigFile(string Path, IReadOnlyDictionary<string, FileValue> Values, IReadOnlyList<Diagnostic> Diagnostics)
 {
-    // A hand-written file has a few hundred bytes: what is larger is something else.
-    const int MaxBytes = 1024 * 1024;
-
     /// <summary>The file that is not there.</summary>
     public static ConfigFile Absent(string path) => new(path, new Dictionary<string, FileValue>(), []);
 
     /// <summary>Reads a file; absent, it sets nothing. One that is there and cannot be read is an error among the diagnostics.</summary>
     public static ConfigFile Read(string path)
     {
-        try
-        {
-            if (Directory.Exists(path)) return Unreadable(path, "this is a folder");
-            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            if (stream.Length > MaxBytes) return Unreadable(path, $"this is no configuration: it has {stream.Length} bytes");
-            using var reader = new StreamReader(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true), false);
-            return Parse(reader.ReadToEnd(), path);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return Absent(path);
-        }
-        catch (DecoderFallbackException)
-        {
-            return Unreadable(path, "this is not UTF-8 text");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return Unreadable(path, $"this cannot be read: {e.Message}");
-        }
+        var (text, problem) = SourceText.Read(path, "configuration");
+        if (problem is not null) return Unreadable(path, problem);
+        return text is null ? Absent(path) : Parse(text, path);
     }
 
     /// <summary>Reads a file's text.</summary>

@@ -94,8 +94,8 @@ static class Schema
 
     static string Last(string path) => path[(path.LastIndexOf('.') + 1)..];
 
-    // A third of the name may differ: a slip of the hand, a hyphen or camel case, but not another word.
-    static string? Nearest(string name, IEnumerable<string> candidates)
+    /// <summary>The name that was meant: a third of it may differ, by a slip of the hand, a hyphen or camel case. Null: it is another word.</summary>
+    public static string? Nearest(string name, IEnumerable<string> candidates)
     {
         var best = candidates.Select(candidate => (candidate, Distance: Distance(Plain(name), Plain(candidate)))).MinBy(pair => pair.Distance);
         return best.candidate is not null && best.Distance <= Math.Max(1, Math.Min(name.Length, best.candidate.Length) / 3) ? best.candidate : null;

@@ -90,4 +90,32 @@ public class RunsTests
     [InlineData("latest")]
     [InlineData("0123456789abcdef0123456789abcdef0")]
     public void What_cannot_be_an_id_is_an_unknown_run(string typed) => Assert.Equal(ExitCode.Failed, Assert.Throws<Failure>(() => Runs.Id(typed)).ExitCode);
+
+    [Fact]
+    public async Task What_is_sent_is_followed_from_the_turn_that_reads_it()
+    {
+        await using var server = await ScriptedServer.Start();
+        server.Says(Say.Run(server.Run), Say.Text(1, "And this", turn: 2)).Says(Say.Run(server.Run), Say.Text(1, "And this", turn: 2), Say.Done(RunStatus.Completed, "And this"));
+        var screen = new Screen(outIsTerminal: true);
+        using var link = server.Link();
+        Assert.Equal(ExitCode.Done, await RunsSend.Send(link, "last", "And?", screen.Terminal, TestContext.Current.CancellationToken));
+        Assert.Equal("And this\n", screen.Out);
+        Assert.Equal(("last", "And?"), server.Requests.OfType<SendMessageRequest>().Select(r => (r.Run, r.Text)).Single());
+        Assert.All(server.Requests.OfType<WatchRunRequest>(), r => Assert.Equal((server.Run.Id, 2, 2L), (r.Run, r.FromTurn, r.AfterMessage)));
+    }
+
+    [Fact]
+    public async Task A_decision_says_what_was_decided()
+    {
+        await using var server = await ScriptedServer.Start();
+        server.Run.WaitingCalls.Add(new WaitingCall { Turn = 1, Step = 3, Call = Say.Call(1, "files.write", """{"path":"a\nb"}""") });
+        using var link = server.Link();
+        var screen = new Screen();
+        await RunsDecide.Decide(link, new DecideCallsRequest { Run = "last", Yes = true }, screen.Terminal, TestContext.Current.CancellationToken);
+        Assert.Equal("✓ Approved files.write {\"path\":\"a\\nb\"}\n", screen.Out);
+
+        var json = new Screen(json: true);
+        await RunsDecide.Decide(link, new DecideCallsRequest { Run = "last", Reason = "no" }, json.Terminal, TestContext.Current.CancellationToken);
+        Assert.Equal($$"""{"id":"{{server.Run.Id}}","status":"running","decided":[{"turn":1,"step":3,"id":"c1","name":"files.write","arguments":{"path":"a\nb"},"approved":false}]}""" + "\n", json.Out);
+    }
 }

@@ -31,6 +31,9 @@ sealed class ScriptedServer : RunService.RunServiceBase, IAsyncDisposable
     /// <summary>Called when a run is cancelled.</summary>
     public Action Cancelled { get; set; } = () => { };
 
+    /// <summary>Called when calls are decided.</summary>
+    public Action<DecideCallsRequest> Decided { get; set; } = _ => { };
+
     public HostPort Endpoint { get; private set; }
 
     public static async Task<ScriptedServer> Start()
@@ -100,6 +103,19 @@ sealed class ScriptedServer : RunService.RunServiceBase, IAsyncDisposable
     {
         Answer(request);
         return Task.FromResult(new ResumeRunResponse { Run = Run });
+    }
+
+    public override Task<SendMessageResponse> SendMessage(SendMessageRequest request, ServerCallContext context)
+    {
+        Answer(request);
+        return Task.FromResult(new SendMessageResponse { Run = Run, Turn = 2, Message = 2 });
+    }
+
+    public override Task<DecideCallsResponse> DecideCalls(DecideCallsRequest request, ServerCallContext context)
+    {
+        Answer(request);
+        Decided(request);
+        return Task.FromResult(new DecideCallsResponse { Run = Run, Decided = { Run.WaitingCalls } });
     }
 
     void Answer(object request)

@@ -1,8 +1,8 @@
-using Stigmer.Commands;
+using Stigmer.Config;
 
-namespace Stigmer.Tests.Commands;
+namespace Stigmer.Tests.Config;
 
-public class DurationTests
+public class DurationsTests
 {
     [Theory]
     [InlineData("90", 90_000)]
@@ -14,7 +14,7 @@ public class DurationTests
     [InlineData("0", 0)]
     public void A_number_and_a_unit_are_read(string text, long milliseconds)
     {
-        Assert.True(Duration.TryParse(text, out var value));
+        Assert.True(Durations.TryParse(text, out var value));
         Assert.Equal(milliseconds, value.TotalMilliseconds);
     }
 
@@ -27,5 +27,5 @@ public class DurationTests
     [InlineData("1e3")]
     [InlineData("NaN")]
     [InlineData("999999999d")]
-    public void Anything_else_is_refused(string text) => Assert.False(Duration.TryParse(text, out _));
+    public void Anything_else_is_refused(string text) => Assert.False(Durations.TryParse(text, out _));
 }
