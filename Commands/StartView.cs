@@ -29,6 +29,10 @@ sealed class StartView(Terminal terminal, bool toError = false)
                 HideBar();
                 terminal.Warn(reply.Text!);
                 break;
+            case ControlReply.Note:
+                HideBar();
+                terminal.Note(reply.Text!);
+                break;
             case ControlReply.Download:
                 ShowDownload(reply);
                 break;

@@ -16,6 +16,8 @@ sealed record StigmerHome(string Root)
     public string DaemonLock => Path.Combine(Run, "daemon.lock");
     public string DaemonPid => Path.Combine(Run, "daemon.pid");
     public string Children => Path.Combine(Run, "children.json");
+    /// <summary>Held by whoever installs Temporal's CLI.</summary>
+    public string TemporalLock => Path.Combine(Run, "temporal.lock");
     public string ControlSocket => Path.Combine(Run, "control.sock");
     public string Token => Path.Combine(Run, "token");
 

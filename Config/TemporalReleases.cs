@@ -31,6 +31,14 @@ static class TemporalReleases
     /// <summary>The CLI's release that contains a server's version; null where that is not known.</summary>
     public static string? ForServer(string server) => Bundles.FirstOrDefault(row => row.Server == server).Cli;
 
+    /// <summary>What is known of a version that somebody asks the CLI's releases for, as half a sentence; null: nothing.</summary>
+    public static string? About(string version)
+    {
+        if (ForServer(version) is { } cli) return $"{version} is the version of a Temporal server, which the CLI's release {cli} contains";
+        if (Bundles.FirstOrDefault(row => row.Cli == version).Server is { } server) return $"it would contain the Temporal server {server}";
+        return IsServer(version) ? $"{version} looks like the version of a Temporal server: the CLI has releases of its own" : null;
+    }
+
     /// <summary>Reads MAJOR.MINOR.PATCH, with or without a v before and a -suffix behind.</summary>
     /// <param name="text">A version.</param>
     /// <param name="number">Without the v.</param>

@@ -47,6 +47,7 @@ static class Launcher
                         continue;
                     }
                     var alreadyReady = running.Hello.Phase == DaemonPhase.Ready;
+                    if (!alreadyReady) tell(new ControlReply { Type = ControlReply.Note, Text = "Another start is under way: waiting for it..." });
                     return await Wait(home, running, alreadyReady ? _ => { } : tell, alreadyReady, null, time, cancel);
                 }
             }

@@ -29,6 +29,9 @@ sealed record ControlReply
     /// <summary>Something is not as it was wished: <see cref="Text"/>.</summary>
     public const string Warning = "warning";
 
+    /// <summary>What whoever waits may want to know: <see cref="Text"/>.</summary>
+    public const string Note = "note";
+
     /// <summary>A download goes on: <see cref="Text"/>, <see cref="Done"/>, <see cref="Total"/> in bytes.</summary>
     public const string Download = "download";
 

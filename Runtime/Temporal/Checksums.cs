@@ -7,7 +7,7 @@ static class Checksums
     /// <param name="from">Where the list came from, for the failure.</param>
     public static string Find(string list, string file, string from)
     {
-        var found = list.Split('\n')
+        var found = list.TrimStart('\uFEFF').Split('\n')
             .Select(line => line.Trim().Split((char[])[' ', '\t'], 2, StringSplitOptions.RemoveEmptyEntries))
             .Where(parts => parts is [var hash, var name] && IsSha256(hash) && Name(name) == file)
             .Select(parts => parts[0].ToLowerInvariant())

@@ -1,52 +1,43 @@
 using System.Buffers;
+using System.Globalization;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Security.Authentication;
-using System.Security.Cryptography;
 using System.Text;
 using Stigmer.Rpc;
 
 namespace Stigmer.Runtime.Temporal;
 
-/// <summary>How far a download has come.</summary>
-/// <param name="Version">Of the Temporal CLI.</param>
-/// <param name="Bytes">Received so far; 0 when the first answer has come.</param>
-/// <param name="Total">What the server announced; null: nothing.</param>
-readonly record struct DownloadProgress(string Version, long Bytes, long? Total);
-
-/// <summary>How long a download waits, and how often it tries.</summary>
-/// <param name="FirstByte">For the first byte of an answer.</param>
-/// <param name="Stall">For the next bytes, once some have come.</param>
-/// <param name="Retries">The pauses before further attempts.</param>
-/// <param name="RetriesUnanswered">False: a server that never answered is not tried again.</param>
-sealed record DownloadPatience(TimeSpan FirstByte, TimeSpan Stall, IReadOnlyList<TimeSpan> Retries, bool RetriesUnanswered)
-{
-    /// <summary>For a download that somebody asked for.</summary>
-    public static DownloadPatience Asked { get; } =
-        new(TimeSpan.FromSeconds(30), TimeSpan.FromSeconds(30), [TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(4)], true);
-
-    /// <summary>For one that is only the default, and that something else can take the place of.</summary>
-    public static DownloadPatience Default { get; } = Asked with { FirstByte = TimeSpan.FromSeconds(5), RetriesUnanswered = false };
-}
-
 /// <summary>The place cannot be reached, or breaks off: trying later, or elsewhere, may help.</summary>
-sealed class Unreachable(string why, bool answered, Exception? inner = null) : Exception(why, inner)
+/// <param name="why">For people.</param>
+/// <param name="later">The server's wish: not before so long; null: it has none.</param>
+/// <param name="lasting">Another attempt would end the same way.</param>
+/// <param name="inner">What was caught.</param>
+sealed class Unreachable(string why, TimeSpan? later = null, bool lasting = false, Exception? inner = null) : Exception(why, inner)
 {
-    /// <summary>The server has answered before it broke off.</summary>
-    public bool Answered { get; } = answered;
+    public TimeSpan? Later { get; } = later;
+
+    public bool Lasting { get; } = lasting;
 }
 
 /// <summary>The place says that there is no such thing (404, 410).</summary>
-sealed class NotThere(string url) : Exception(url);
+sealed class NotThere(string url, int code) : Exception($"{url} answered {code}");
 
 /// <summary>
 /// Fetches a release's files: HTTPS unless the user named an http mirror, few redirects and none from https to http, bounded in
-/// size and in silence. Throws <see cref="Unreachable"/>, <see cref="NotThere"/>, or a <see cref="Failure"/> for an answer
-/// that a release never gives.
+/// size and in silence; a transfer that breaks off goes on where it was. Throws <see cref="Unreachable"/>,
+/// <see cref="NotThere"/>, or a <see cref="Failure"/> for an answer that a release never gives.
 /// </summary>
 /// <param name="handler">For tests; null: a connection of our own, through the proxy that the environment names.</param>
-sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, TimeProvider time) : IDisposable
+/// <param name="patience">How long it waits and how often it tries.</param>
+/// <param name="time">The clock.</param>
+/// <param name="retrying">Is told before each further attempt.</param>
+sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, TimeProvider time, Action<string, TimeSpan>? retrying = null) : IDisposable
 {
+    /// <summary>How much is read, hashed and written at a time, in bytes.</summary>
+    public const int PieceSize = 128 * 1024;
+
     /// <summary>The most redirects that are followed; GitHub needs one.</summary>
     const int MaxRedirects = 5;
 
@@ -54,43 +45,61 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
 
     readonly HttpMessageInvoker http = new(handler ?? new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, Proxy = Proxy.FromEnvironment }, handler is null);
 
+    /// <summary>Somebody has answered something: there is a network.</summary>
+    bool heard;
+
     /// <summary>A small text.</summary>
     public async Task<string> Text(Uri url, CancellationToken cancel)
     {
-        using var text = new MemoryStream();
-        await Attempts(url, text, null, 1 << 20, cancel);
-        return Encoding.UTF8.GetString(text.GetBuffer(), 0, (int)text.Length);
+        var text = new ReceivedText();
+        await Into(text, url, null, 1 << 20, cancel);
+        return text.ToString();
     }
 
-    /// <summary>A file into a stream that can be begun again; answers its SHA-256 in small hex.</summary>
+    /// <summary>A file, as far as it is not there yet.</summary>
+    /// <param name="into">Where its bytes go.</param>
+    /// <param name="url">Where it is.</param>
     /// <param name="arrived">Bytes so far and in all, when the answer begins and then after every piece.</param>
     /// <param name="limit">The most bytes that are taken.</param>
-    public Task<string> File(Uri url, Stream target, Action<long, long?> arrived, long limit, CancellationToken cancel) => Attempts(url, target, arrived, limit, cancel);
+    public async Task Into(IReceived into, Uri url, Action<long, long?>? arrived, long limit, CancellationToken cancel)
+    {
+        var farthest = into.Length;
+        var failures = 0;
+        for (var mayResume = true; ; )
+        {
+            if (into.Length > 0 && into.Length == into.Total)
+            {
+                arrived?.Invoke(into.Length, into.Total);
+                await into.Resume(cancel);
+                return;
+            }
+            try
+            {
+                await Once(into, url, mayResume && into is { Length: > 0, Validator: not null }, arrived, limit, cancel);
+                return;
+            }
+            catch (NoContinuation)
+            {
+                // The next answer begins anew; that this one did not help is no failure of the network.
+                mayResume = false;
+            }
+            catch (Unreachable e) when (!e.Lasting && (heard || patience.RetriesUnanswered) && !(e.Later > DownloadPatience.MostRetryAfter))
+            {
+                if (into.Length > farthest) (farthest, failures) = (into.Length, 0);
+                if (patience.Pause(++failures) is not { } pause) throw;
+                if (e.Later > pause) pause = e.Later.Value;
+                retrying?.Invoke(e.Message, pause);
+                await Task.Delay(pause, time, cancel);
+            }
+        }
+    }
 
     /// <summary>An address for people and for the record: without a login, and without the query that may hold a signature.</summary>
     public static string Shown(Uri url) => url.GetComponents(UriComponents.SchemeAndServer | UriComponents.Path, UriFormat.UriEscaped);
 
     public void Dispose() => http.Dispose();
 
-    async Task<string> Attempts(Uri url, Stream target, Action<long, long?>? arrived, long limit, CancellationToken cancel)
-    {
-        for (var attempt = 0; ; attempt++)
-        {
-            try
-            {
-                // A later attempt begins anew. Going on where the last one broke off belongs here: keep what is in the
-                // target, ask for the rest by Range with If-Range, and feed the hash with both.
-                target.SetLength(0);
-                return await Once(url, target, arrived, limit, cancel);
-            }
-            catch (Unreachable e) when (attempt < patience.Retries.Count && (e.Answered || patience.RetriesUnanswered))
-            {
-                await Task.Delay(patience.Retries[attempt], time, cancel);
-            }
-        }
-    }
-
-    async Task<string> Once(Uri url, Stream target, Action<long, long?>? arrived, long limit, CancellationToken cancel)
+    async Task Once(IReceived into, Uri url, bool resume, Action<long, long?>? arrived, long limit, CancellationToken cancel)
     {
         using var silence = new CancellationTokenSource(Timeout.InfiniteTimeSpan, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, silence.Token);
@@ -98,95 +107,162 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
         var place = url;
         try
         {
-            using var response = await Answer(url, silence, next => (answered, place) = (true, next), either.Token);
+            using var response = await Answer(into, url, resume, silence, next => (answered, place) = (true, next), either.Token);
             answered = true;
-            var total = response.Content.Headers.ContentLength;
-            if (total > limit) throw Refused(url, $"it is larger than {limit >> 20} MB");
-            arrived?.Invoke(0, total);
-            return await Body(response, url, target, arrived, limit, silence, either.Token);
+            silence.CancelAfter(Timeout.InfiniteTimeSpan);
+            if (response.StatusCode == HttpStatusCode.PartialContent)
+            {
+                await into.Resume(cancel);
+            }
+            else
+            {
+                var total = response.Content.Headers.ContentLength;
+                if (total > limit) throw Refused(place, $"it is larger than {limit >> 20} MB");
+                await into.Restart(Validator(response, time.GetUtcNow()), total);
+            }
+            arrived?.Invoke(into.Length, into.Total);
+            await Body(response, into, place, arrived, limit, silence, either.Token);
         }
         catch (OperationCanceledException e) when (silence.IsCancellationRequested && !cancel.IsCancellationRequested)
         {
-            throw new Unreachable($"{Named(place, answered)} {(answered ? $"sent nothing for {patience.Stall.TotalSeconds:0} s" : $"did not answer within {patience.FirstByte.TotalSeconds:0} s")}", answered, e);
+            throw new Unreachable(answered ? $"{place.Authority} sent nothing for {patience.Stall.TotalSeconds:0} s" : $"{Named(place)} did not answer within {FirstByte.TotalSeconds:0} s", inner: e);
         }
         catch (HttpRequestException e)
         {
-            throw new Unreachable(Why(e, place), answered, e);
+            throw Broken(e, place);
         }
         catch (HttpIOException e)
         {
-            throw new Unreachable($"{place.Authority} broke off", answered, e);
+            throw new Unreachable($"{place.Authority} broke off", inner: e);
         }
     }
 
-    async Task<HttpResponseMessage> Answer(Uri url, CancellationTokenSource silence, Action<Uri> redirected, CancellationToken cancel)
+    TimeSpan FirstByte => heard ? patience.Stall : patience.FirstByte;
+
+    async Task<HttpResponseMessage> Answer(IReceived into, Uri url, bool resume, CancellationTokenSource silence, Action<Uri> redirected, CancellationToken cancel)
     {
         var place = url;
         for (var redirects = 0; ; redirects++)
         {
-            silence.CancelAfter(patience.FirstByte);
+            silence.CancelAfter(FirstByte);
             using var request = new HttpRequestMessage(HttpMethod.Get, place);
             request.Headers.TryAddWithoutValidation("User-Agent", "stigmer");
+            // The bytes that were hashed when the release was made, and no other form of them.
+            request.Headers.TryAddWithoutValidation("Accept-Encoding", "identity");
+            if (place.UserInfo.Length > 0) request.Headers.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(Uri.UnescapeDataString(place.UserInfo))));
+            if (resume)
+            {
+                request.Headers.Range = new RangeHeaderValue(into.Length, null);
+                request.Headers.TryAddWithoutValidation("If-Range", into.Validator);
+            }
             var response = await http.SendAsync(request, cancel);
+            heard = true;
             if (response.StatusCode == HttpStatusCode.OK) return response;
+            if (response.StatusCode == HttpStatusCode.PartialContent && resume && Continues(response, into)) return response;
             using (response)
             {
-                var code = (int)response.StatusCode;
-                if (code is 404 or 410) throw new NotThere(Shown(place));
-                if (code is 408 or 429 or >= 500) throw new Unreachable($"{place.Authority} answered {code}", true);
-                if (code is not (301 or 302 or 303 or 307 or 308) || response.Headers.Location is not { } location) throw Refused(place, $"the answer was {code}");
+                if (response.StatusCode is HttpStatusCode.PartialContent or HttpStatusCode.RequestedRangeNotSatisfiable && resume) throw new NoContinuation();
+                place = Next(response, place) ?? throw Refused(place, Explained(response));
                 if (redirects == MaxRedirects) throw Refused(url, $"it was redirected more than {MaxRedirects} times");
-                var next = new Uri(place, location);
-                if (next.Scheme != "https" && (next.Scheme != "http" || place.Scheme == "https")) throw Refused(place, $"it redirects to {Shown(next)}, which is not https");
-                redirected(next);
-                place = next;
+                redirected(place);
             }
         }
     }
 
-    async Task<string> Body(
-        HttpResponseMessage response, Uri url, Stream target, Action<long, long?>? arrived, long limit, CancellationTokenSource silence, CancellationToken cancel)
+    /// <summary>Where an answer sends us; null: nowhere. Throws on an answer that says that the file is not to be had, or not now.</summary>
+    Uri? Next(HttpResponseMessage response, Uri place)
     {
-        var total = response.Content.Headers.ContentLength;
+        var code = (int)response.StatusCode;
+        if (code is 404 or 410) throw new NotThere(Shown(place), code);
+        if (code is 408 or 425 or 429 or >= 500)
+        {
+            var later = RetryAfter(response, time.GetUtcNow());
+            throw new Unreachable($"{place.Authority} answered {code}{(later > DownloadPatience.MostRetryAfter ? $", and wants to be asked again in {Words(later.Value)}" : "")}", later);
+        }
+        if (code is not (301 or 302 or 303 or 307 or 308) || !response.Headers.TryGetValues("Location", out var locations)) return null;
+        if (!Uri.TryCreate(place, string.Join(',', locations), out var next)) throw Refused(place, "it redirects to something that is no address");
+        if (next.Scheme != "https" && (next.Scheme != "http" || place.Scheme == "https")) throw Refused(place, $"it redirects to {Shown(next)}, which is not https");
+        return next;
+    }
+
+    static string Explained(HttpResponseMessage response) => (int)response.StatusCode switch
+    {
+        401 => "the answer was 401: it asks for a login (STIGMER_TEMPORAL_MIRROR takes one, https://USER:PASSWORD@HOST)",
+        403 => "the answer was 403: it is forbidden from here",
+        407 => "the answer was 407: the proxy asks for a login (https_proxy takes one, http://USER:PASSWORD@HOST:PORT)",
+        451 => "the answer was 451: it is not given out where you are",
+        var code => $"the answer was {code}",
+    };
+
+    async Task Body(HttpResponseMessage response, IReceived into, Uri place, Action<long, long?>? arrived, long limit, CancellationTokenSource silence, CancellationToken cancel)
+    {
         var isPage = response.Content.Headers.ContentType?.MediaType is "text/html" or "application/xhtml+xml";
         await using var body = await response.Content.ReadAsStreamAsync(cancel);
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        var buffer = ArrayPool<byte>.Shared.Rent(128 * 1024);
+        var buffer = ArrayPool<byte>.Shared.Rent(PieceSize);
         try
         {
-            long bytes = 0;
             while (true)
             {
                 silence.CancelAfter(patience.Stall);
                 int count;
                 try
                 {
-                    count = await body.ReadAsync(buffer, cancel);
+                    count = await body.ReadAsync(buffer.AsMemory(0, PieceSize), cancel);
                 }
                 catch (IOException e) when (e is not HttpIOException)
                 {
-                    throw new Unreachable($"{url.Authority} broke off", true, e);
+                    throw new Unreachable($"{place.Authority} broke off", inner: e);
                 }
+                // A slow disk is no silence of the server.
+                silence.CancelAfter(Timeout.InfiniteTimeSpan);
                 if (count == 0) break;
-                if (bytes == 0 && IsPage(buffer.AsSpan(0, count), isPage))
-                {
-                    throw Refused(url, "the answer is an HTML page: a sign-in page of this network, perhaps");
-                }
-                bytes += count;
-                if (bytes > total) throw Refused(url, $"it is longer than the {total} bytes that were announced");
-                if (bytes > limit) throw Refused(url, $"it is larger than {limit >> 20} MB");
-                hash.AppendData(buffer, 0, count);
-                await target.WriteAsync(buffer.AsMemory(0, count), cancel);
-                arrived?.Invoke(bytes, total);
+                if (into.Length == 0 && IsPage(buffer.AsSpan(0, count), isPage)) throw Refused(place, "the answer is an HTML page: a sign-in page of this network, perhaps");
+                if (into.Length + count > into.Total) throw Refused(place, $"it is longer than the {into.Total} bytes that were announced");
+                if (into.Length + count > limit) throw Refused(place, $"it is larger than {limit >> 20} MB");
+                await into.Append(buffer.AsMemory(0, count), cancel);
+                arrived?.Invoke(into.Length, into.Total);
             }
-            if (bytes < total) throw new Unreachable($"{url.Authority} broke off", true);
-            return Convert.ToHexStringLower(hash.GetHashAndReset());
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
         }
+        if (into.Length < into.Total) throw new Unreachable($"{place.Authority} broke off");
+        if (into.Length == 0) throw Refused(place, "the answer is empty");
     }
+
+    /// <summary>Whether an answer is the rest of what is there, and of the very same thing.</summary>
+    static bool Continues(HttpResponseMessage response, IReceived into)
+    {
+        if (response.Content.Headers.ContentRange is not { Unit: "bytes", From: { } from, To: { } to } range || from != into.Length) return false;
+        if (range.Length is { } whole && (to >= whole || (into.Total is { } total && whole != total))) return false;
+        if (response.Content.Headers.ContentLength is { } length && length != to - from + 1) return false;
+        var name = into.Validator!.StartsWith('"') ? "ETag" : "Last-Modified";
+        return Header(response, name) is not { } now || now == into.Validator;
+    }
+
+    /// <summary>
+    /// What names the bytes of an answer (RFC 9110, 8.8 and 13.1.5): an ETag that is not weak, else a Last-Modified that is at
+    /// least a second before the answer, as there may have been two versions in one second.
+    /// </summary>
+    static string? Validator(HttpResponseMessage response, DateTimeOffset now)
+    {
+        if (Header(response, "ETag") is { } tag && EntityTagHeaderValue.TryParse(tag, out var parsed) && !parsed.IsWeak) return tag;
+        return response.Content.Headers.LastModified is { } modified && (response.Headers.Date ?? now) - modified >= TimeSpan.FromSeconds(1) ? Header(response, "Last-Modified") : null;
+    }
+
+    static string? Header(HttpResponseMessage response, string name) =>
+        response.Headers.TryGetValues(name, out var values) || response.Content.Headers.TryGetValues(name, out values) ? string.Join(',', values) : null;
+
+    /// <summary>Seconds, or a date; null: not said, or in the past. Numbers that are beyond all measure count as a day.</summary>
+    static TimeSpan? RetryAfter(HttpResponseMessage response, DateTimeOffset now)
+    {
+        if (Header(response, "Retry-After") is not { } text) return null;
+        if (text.Length > 0 && text.All(char.IsAsciiDigit)) return TimeSpan.FromSeconds(text.Length < 6 ? int.Parse(text, CultureInfo.InvariantCulture) : 86_400);
+        return response.Headers.RetryAfter?.Date is { } date && date > now ? date - now : null;
+    }
+
+    static string Words(TimeSpan time) => time.TotalMinutes < 120 ? $"{time.TotalMinutes:0} min" : $"{time.TotalHours:0} h";
 
     /// <summary>Whether a body that is said to be a page, or begins like one, is one: an archive begins with gzip's 1F 8B, whatever its type.</summary>
     static bool IsPage(ReadOnlySpan<byte> beginning, bool saysSo)
@@ -197,20 +273,25 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
         return beginning.TrimStart(" \t\r\n"u8).StartsWith("<"u8);
     }
 
-    string Why(HttpRequestException e, Uri place) => (e.HttpRequestError, e.InnerException) switch
+    Unreachable Broken(HttpRequestException e, Uri place) => (e.HttpRequestError, e.InnerException) switch
     {
-        (HttpRequestError.NameResolutionError, _) => $"{Named(place)} cannot be resolved",
-        (HttpRequestError.ProxyTunnelError, _) => $"{Named(place)} does not let us through to {place.Authority}",
-        (HttpRequestError.SecureConnectionError, AuthenticationException) => $"{place.Authority} has no certificate that this machine trusts",
-        (HttpRequestError.SecureConnectionError, _) => $"there is no secure connection to {place.Authority}",
-        (_, SocketException socket) => $"{Named(place)}: {socket.Message}",
-        _ => $"{Named(place)} broke off",
+        (HttpRequestError.NameResolutionError, _) => new($"{Named(place)} cannot be resolved", inner: e),
+        (HttpRequestError.ProxyTunnelError, _) when e.StatusCode == HttpStatusCode.ProxyAuthenticationRequired =>
+            new($"{Named(place)} asks for a login, or does not take the one in https_proxy (407)", lasting: true, inner: e),
+        (HttpRequestError.ProxyTunnelError, _) => new($"{Named(place)} does not let us through to {place.Authority}{(e.StatusCode is { } code ? $" ({(int)code})" : "")}", inner: e),
+        (HttpRequestError.SecureConnectionError, AuthenticationException) =>
+            new($"{place.Authority} has no certificate that this machine trusts (SSL_CERT_FILE names a file with further authorities)", lasting: true, inner: e),
+        (HttpRequestError.SecureConnectionError, _) => new($"there is no secure connection to {place.Authority}", inner: e),
+        (_, SocketException socket) => new($"{Named(place)}: {socket.Message}", inner: e),
+        _ => new($"{(heard ? place.Authority : Named(place))} broke off", inner: e),
     };
 
     /// <summary>Whom we connect to: the proxy, where one stands before the place.</summary>
-    string Named(Uri place, bool answered = false) =>
-        !answered && proxy?.GetProxy(place) is { } between ? $"the proxy at {between.Host}:{between.Port}" : place.Authority;
+    string Named(Uri place) => proxy?.GetProxy(place) is { } between ? $"the proxy at {between.Host}:{between.Port}" : place.Authority;
 
     static Failure Refused(Uri url, string why) => new(
         $"{Shown(url)} is refused", why, "Check the network, STIGMER_TEMPORAL_MIRROR and the proxy, or start with --embedded; nothing was installed");
+
+    /// <summary>An answer does not go on where the last one broke off.</summary>
+    sealed class NoContinuation : Exception;
 }

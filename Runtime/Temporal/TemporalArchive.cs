@@ -12,6 +12,9 @@ static class TemporalArchive
     /// <summary>The most that an archive may unpack to, in bytes; the largest release so far has about a fifth of it.</summary>
     public const long MaxSize = 1L << 30;
 
+    /// <summary>The most members that it may have; releases have two.</summary>
+    const int MaxMembers = 1000;
+
     /// <summary>
     /// Unpacks that member into a new file, not executable yet, flushed to the disk, and answers its SHA-256 in small hex.
     /// Fails by name of the reason; what was written then is removed.
@@ -23,27 +26,50 @@ static class TemporalArchive
     {
         try
         {
-            await using var unzipped = new Bounded(new GZipStream(archive, CompressionMode.Decompress), maxSize);
+            var zipped = new Counted(archive, long.MaxValue);
+            await using var unzipped = new Counted(new GZipStream(zipped, CompressionMode.Decompress), maxSize);
             await using var tar = new TarReader(unzipped);
+            var names = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
             string? hash = null;
             while (await tar.GetNextEntryAsync(copyData: false, cancel) is { } entry)
             {
                 if (entry.EntryType is TarEntryType.GlobalExtendedAttributes) continue;
                 Check(entry, maxSize);
-                if (Plain(entry.Name) != member || entry.EntryType is TarEntryType.Directory) continue;
-                if (hash is not null) throw Refused($"it holds {member} twice");
-                hash = await Copy(entry, target, cancel);
+                if (names.Count == MaxMembers) throw Refused($"it holds more than {MaxMembers} members");
+                var name = Plain(entry.Name);
+                if (!names.Add(name)) throw Refused($"it holds {Shown(name)} twice");
+                if (name == member && entry.EntryType is not TarEntryType.Directory) hash = await Copy(entry, target, cancel);
             }
-            // To the last byte: only there does gzip tell whether all of it arrived.
-            await unzipped.CopyToAsync(Stream.Null, cancel);
+            await Finish(unzipped, zipped, cancel);
             return hash ?? throw Refused($"it holds no {member}");
         }
         catch (Exception e)
         {
             File.Delete(target);
-            if (e is InvalidDataException or EndOfStreamException) throw Refused("it is damaged or cut short: not a complete tar.gz", e);
+            // The last three are what TarReader makes of headers that contradict themselves.
+            if (e is InvalidDataException or EndOfStreamException or FormatException or ArgumentException or InvalidOperationException) throw Refused("it is damaged or cut short: not a complete tar.gz", e);
             throw;
         }
+    }
+
+    /// <summary>Reads to the last byte: only there does gzip tell whether all of it arrived, and nothing may follow.</summary>
+    static async Task Finish(Counted unzipped, Counted zipped, CancellationToken cancel)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(128 * 1024);
+        try
+        {
+            int count;
+            while ((count = await unzipped.ReadAsync(buffer, cancel)) > 0)
+            {
+                if (buffer.AsSpan(0, count).ContainsAnyExcept((byte)0)) throw Refused("something follows its end");
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+        // gzip's last four bytes are the length of what it holds (RFC 1952); .NET's reader stops at what is no gzip any more.
+        if (zipped.LastFour != (uint)unzipped.Count) throw Refused("something follows its end");
     }
 
     static void Check(TarEntry entry, long maxSize)
@@ -94,10 +120,14 @@ static class TemporalArchive
     static Failure Refused(string why, Exception? inner = null) => new(
         "The archive of the Temporal CLI is refused", why, "Check where it comes from (STIGMER_TEMPORAL_MIRROR); nothing of it was installed", inner: inner);
 
-    /// <summary>Reads what another stream has, up to a bound.</summary>
-    sealed class Bounded(Stream inner, long limit) : Stream
+    /// <summary>Reads what another stream has, up to a bound, and knows how much that was and how it ended.</summary>
+    sealed class Counted(Stream inner, long limit) : Stream
     {
-        long read;
+        /// <summary>How many bytes were read.</summary>
+        public long Count { get; private set; }
+
+        /// <summary>The last four of them as a number, little end first.</summary>
+        public uint LastFour { get; private set; }
 
         public override bool CanRead => true;
 
@@ -109,12 +139,15 @@ static class TemporalArchive
 
         public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
 
-        public override int Read(byte[] buffer, int offset, int count) => Counted(inner.Read(buffer, offset, count));
+        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
 
-        public override int Read(Span<byte> buffer) => Counted(inner.Read(buffer));
+        public override int Read(Span<byte> buffer) => Seen(buffer, inner.Read(buffer));
 
-        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-            Counted(await inner.ReadAsync(buffer, cancellationToken));
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            var count = await inner.ReadAsync(buffer, cancellationToken);
+            return Seen(buffer.Span, count);
+        }
 
         public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
             ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
@@ -135,10 +168,12 @@ static class TemporalArchive
             base.Dispose(disposing);
         }
 
-        int Counted(int count)
+        int Seen(ReadOnlySpan<byte> buffer, int count)
         {
-            read += count;
-            return read <= limit ? count : throw TooLarge(limit);
+            Count += count;
+            if (Count > limit) throw TooLarge(limit);
+            foreach (var last in buffer[Math.Max(0, count - 4)..count]) LastFour = (LastFour >> 8) | ((uint)last << 24);
+            return count;
         }
     }
 }

@@ -27,29 +27,29 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
     /// before its hash matched; after any failure the previous binary is what it was.
     /// </summary>
     /// <param name="handler">For tests; null: the network.</param>
-    /// <param name="progress">Told only when something is downloaded: first with no bytes, when the server answers.</param>
+    /// <param name="progress">Told only when something is to be installed.</param>
     /// <exception cref="TemporalUnavailable">The network does not give it.</exception>
     /// <exception cref="Failure">What the network gave is refused; the binary is not the one recorded; the disk does not take it.</exception>
     public static Task<TemporalBinary> Acquire(
-        TemporalSettings settings, StigmerHome home, HttpMessageHandler? handler, IProgress<DownloadProgress>? progress, CancellationToken cancel) =>
+        TemporalSettings settings, StigmerHome home, HttpMessageHandler? handler, IProgress<InstallNews>? progress, CancellationToken cancel) =>
         Acquire(settings, home, handler, progress, settings.IsDefault ? DownloadPatience.Default : DownloadPatience.Asked, TimeProvider.System, cancel);
 
     /// <summary>As above, with the patience and the clock of one's own.</summary>
     public static async Task<TemporalBinary> Acquire(
-        TemporalSettings settings, StigmerHome home, HttpMessageHandler? handler, IProgress<DownloadProgress>? progress,
+        TemporalSettings settings, StigmerHome home, HttpMessageHandler? handler, IProgress<InstallNews>? progress,
         DownloadPatience patience, TimeProvider time, CancellationToken cancel)
     {
         if (settings.Binary is { } own) return await Identified(Own(own), home, time, cancel);
         try
         {
             StigmerHome.Ensure(home.Bin);
-            using var held = await Lock(System.IO.Path.Combine(home.Bin, "temporal.lock"), time, cancel);
+            using var held = await Lock(home, progress, time, cancel);
             var binary = await Installed(settings.Version, home, cancel) ?? await Install(settings, home, handler, progress, patience, time, cancel);
             return await Identified(binary, home, time, cancel);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new Failure($"The Temporal CLI cannot be installed in {home.Bin}", e.Message, "Make room there, or set STIGMER_HOME to a folder that you can write to", inner: e);
+            throw NotWritten(home, e);
         }
     }
 
@@ -97,26 +97,18 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
     }
 
     static async Task<TemporalBinary> Install(
-        TemporalSettings settings, StigmerHome home, HttpMessageHandler? handler, IProgress<DownloadProgress>? progress,
+        TemporalSettings settings, StigmerHome home, HttpMessageHandler? handler, IProgress<InstallNews>? progress,
         DownloadPatience patience, TimeProvider time, CancellationToken cancel)
     {
         var release = TemporalRelease.Of(settings.Version, TemporalPlatform.Current());
         var url = release.ArchiveUrl(settings.Mirror);
-        var part = System.IO.Path.Combine(home.Bin, "temporal.tar.gz.part");
         var unpacked = Next(home.TemporalBinary);
         var installed = false;
         try
         {
-            using var download = new Download(handler, patience, time);
+            using var download = new Download(handler, patience, time, (why, pause) => progress?.Report(new InstallNews.Retrying(why, pause)));
             var expected = release.PinnedSha256 ?? await Listed(release, settings.Mirror, download, cancel);
-            string binarySha256;
-            await using (var archive = PrivateFile.Create(part))
-            {
-                var sha256 = await download.File(url, archive, (bytes, total) => progress?.Report(new(release.Version, bytes, total)), TemporalArchive.MaxSize, cancel);
-                if (sha256 != expected) throw Mismatch(release, url, expected, sha256);
-                archive.Position = 0;
-                binarySha256 = await TemporalArchive.Extract(archive, release.Platform.Executable, unpacked, cancel);
-            }
+            var binarySha256 = await Fetch(release, url, expected, download, unpacked, home, progress, cancel);
             new TemporalRecord(release.Version, expected, binarySha256, Download.Shown(url), time.GetUtcNow()).Write(Next(home.TemporalRecord));
             // 0755
             if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(unpacked, Executable | UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
@@ -137,9 +129,32 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
         }
         finally
         {
-            File.Delete(part);
             File.Delete(unpacked);
             if (!installed) File.Delete(Next(home.TemporalRecord));
+        }
+    }
+
+    /// <summary>Brings the archive's one file to <paramref name="target"/>, not executable yet; answers that file's SHA-256.</summary>
+    static async Task<string> Fetch(
+        TemporalRelease release, Uri url, string expected, Download download, string target, StigmerHome home, IProgress<InstallNews>? progress, CancellationToken cancel)
+    {
+        await using var archive = Partial.Open(System.IO.Path.Combine(home.Bin, "temporal.tar.gz.part"), Download.Shown(url), expected, release.Platform.Executable, target);
+        try
+        {
+            for (var again = false; ; again = true)
+            {
+                await download.Into(archive, url, (bytes, total) => progress?.Report(new InstallNews.Downloading(release.Version, bytes, total)), TemporalArchive.MaxSize, cancel);
+                var (patched, sha256) = (archive.IsPatched, archive.Hash());
+                if (sha256 == expected) return await archive.Unpacked();
+                if (again || !patched) throw Mismatch(release, url, expected, sha256);
+                // What an earlier run left may have been damaged, or the server has changed what it names by the same name.
+                await archive.Restart(null, null);
+            }
+        }
+        catch (Exception e) when (e is Unreachable or OperationCanceledException)
+        {
+            archive.Keep();
+            throw;
         }
     }
 
@@ -154,9 +169,27 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
         $"its SHA-256 differs\n  expected: {expected}\n  computed: {computed}",
         $"Check where {Download.Shown(url)} comes from; nothing was installed");
 
-    static Failure NoSuchRelease(TemporalRelease release, string? mirror, string url) => mirror is null
-        ? new($"Temporal CLI v{release.Version} does not exist", $"{url} answered 404", "Set temporal.version to a release of the CLI (a server's version is not one), or remove the line for the default")
-        : new($"The mirror has no Temporal CLI v{release.Version}", $"{url} answered 404", "Check STIGMER_TEMPORAL_MIRROR, which takes the place of " + TemporalRelease.Origin + ", and temporal.version");
+    static Failure NoSuchRelease(TemporalRelease release, string? mirror, string why)
+    {
+        var about = TemporalReleases.About(release.Version) is { } known ? $"; {known}" : "";
+        return mirror is null
+            ? new($"Temporal CLI v{release.Version} does not exist", why + about, $"Set temporal.version to a release of the CLI, or remove the line for the default, {TemporalReleases.Default}")
+            : new($"The mirror has no Temporal CLI v{release.Version}", why + about, $"Check temporal.version (the default is {TemporalReleases.Default}) and STIGMER_TEMPORAL_MIRROR, which takes the place of {TemporalRelease.Origin}");
+    }
+
+    static Failure NotWritten(StigmerHome home, Exception e)
+    {
+        var what = $"The Temporal CLI cannot be installed in {home.Bin}";
+        // ENOSPC, EDQUOT of Linux and of macOS, ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL.
+        if (e.HResult is 28 or 122 or 69 or unchecked((int)0x80070027) or unchecked((int)0x80070070))
+        {
+            return new Failure(what, $"the disk is full: {e.Message}", "Make room there, or set STIGMER_HOME to a folder on a larger disk", inner: e);
+        }
+        // EROFS, and what .NET makes of EACCES and EPERM.
+        return e.HResult == 30 || e is UnauthorizedAccessException
+            ? new Failure(what, e.Message, "Set STIGMER_HOME to a folder that you can write to", Stigmer.ExitCode.Usage, e)
+            : new Failure(what, e.Message, "Check the disk, or set STIGMER_HOME to another folder", inner: e);
+    }
 
     static string Next(string path) => $"{path}.next";
 
@@ -167,17 +200,20 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
     }
 
     /// <summary>Waits until no other process installs.</summary>
-    static async Task<FileStream> Lock(string path, TimeProvider time, CancellationToken cancel)
+    static async Task<FileStream> Lock(StigmerHome home, IProgress<InstallNews>? progress, TimeProvider time, CancellationToken cancel)
     {
+        StigmerHome.Ensure(home.Run);
         var options = PrivateFile.Options(FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        while (true)
+        for (var said = false; ; )
         {
             try
             {
-                return new FileStream(path, options);
+                return new FileStream(home.TemporalLock, options);
             }
             catch (IOException e) when (IsHeld(e))
             {
+                if (!said) progress?.Report(new InstallNews.Waiting());
+                said = true;
                 // A file lock offers no event that can be cancelled.
                 await Task.Delay(TimeSpan.FromMilliseconds(100), time, cancel);
             }

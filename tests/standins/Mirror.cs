@@ -1,11 +1,15 @@
 using System.Collections.Concurrent;
+using System.Security.Cryptography;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Stigmer.Standins;
 
-/// <summary>What a mirror does to the archives it serves; checksums.txt is always right, but for Missing and the HTML page.</summary>
+/// <summary>
+/// What a mirror does to the archives it serves; checksums.txt is always right, but for Missing. Reset and Stall come always at
+/// the middle of the archive, wherever an answer begins.
+/// </summary>
 public enum MirrorFault
 {
     None,
@@ -112,18 +116,34 @@ sealed class Mirror : IAsyncDisposable
                 context.Response.Redirect(path + "?again");
                 break;
             case MirrorFault.Stall or MirrorFault.Reset or MirrorFault.ResetOnce:
-                context.Response.ContentLength = bytes.Length;
-                await context.Response.Body.WriteAsync(bytes.AsMemory(0, bytes.Length / 2));
+                await Send(context, bytes, bytes.Length / 2);
                 await context.Response.Body.FlushAsync();
                 if (fault is MirrorFault.Stall) await Forever(context);
                 context.Features.GetRequiredFeature<IHttpRequestLifetimeFeature>().Abort();
                 break;
             default:
                 if (fault is MirrorFault.WrongHash) bytes[^1] ^= 1;
-                context.Response.ContentLength = bytes.Length;
-                await context.Response.Body.WriteAsync(bytes);
+                await Send(context, bytes, bytes.Length);
                 break;
         }
+    }
+
+    /// <summary>The bytes up to a bound, from where the request's range begins, if it names these very bytes.</summary>
+    static async Task Send(HttpContext context, byte[] bytes, int end)
+    {
+        var tag = $"\"{Convert.ToHexStringLower(SHA256.HashData(bytes))[..16]}\"";
+        context.Response.Headers.ETag = tag;
+        context.Response.Headers.AcceptRanges = "bytes";
+        var from = 0;
+        if (context.Request.Headers.Range.ToString() is ['b', 'y', 't', 'e', 's', '=', .. var range] && context.Request.Headers.IfRange == tag)
+        {
+            from = int.Parse(range.TrimEnd('-'));
+            context.Response.StatusCode = 206;
+            context.Response.Headers.ContentRange = $"bytes {from}-{bytes.Length - 1}/{bytes.Length}";
+        }
+        context.Response.ContentLength = bytes.Length - from;
+        if (from < end) await context.Response.Body.WriteAsync(bytes.AsMemory(from, end - from));
+        else await context.Response.StartAsync();
     }
 
     async Task Forever(HttpContext context)

@@ -16,6 +16,9 @@ public class ChecksumsTests
         Assert.Equal(A, Checksums.Find($"# comment{newline}{B}{between}other{newline}{A}{between}file{newline}", "file", "here"));
 
     [Fact]
+    public void A_byte_order_mark_is_no_part_of_the_first_hash() => Assert.Equal(A, Checksums.Find($"\uFEFF{A}  file\r\n", "file", "here"));
+
+    [Fact]
     public void Capitals_are_the_same_hash() => Assert.Equal(A, Checksums.Find($"{A.ToUpperInvariant()}  file\n{A}  file", "file", "here"));
 
     [Theory]

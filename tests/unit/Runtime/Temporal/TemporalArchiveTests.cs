@@ -51,6 +51,8 @@ public sealed class TemporalArchiveTests : IDisposable
         { "pipe", "'pipe' is a device" },
         { "twice", "temporal twice" },
         { "twice by another name", "temporal twice" },
+        { "twice in other letters", "LICENSE twice" },
+        { "too many", "more than 1000 members" },
         { "missing", "holds no temporal" },
         { "only a folder", "holds no temporal" },
         { "in a folder", "holds no temporal" },
@@ -79,6 +81,8 @@ public sealed class TemporalArchiveTests : IDisposable
                 case "pipe": tar.WriteEntry(new UstarTarEntry(TarEntryType.Fifo, "pipe")); break;
                 case "twice": File(tar, "temporal"); break;
                 case "twice by another name": File(tar, "./temporal"); break;
+                case "twice in other letters": File(tar, "license"); File(tar, "LICENSE"); break;
+                case "too many": for (var n = 0; n < 1000; n++) File(tar, $"docs/{n}"); break;
                 case "missing": File(tar, "LICENSE"); break;
                 case "only a folder": tar.WriteEntry(new UstarTarEntry(TarEntryType.Directory, "temporal")); break;
                 case "in a folder": File(tar, "bin/temporal"); break;
@@ -114,6 +118,27 @@ public sealed class TemporalArchiveTests : IDisposable
             var failure = await Refused(whole[..length]);
             Assert.Contains("damaged or cut short", failure.Why, StringComparison.Ordinal);
         }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    [InlineData(20_000)]
+    public async Task What_follows_the_archives_end_is_refused(int count)
+    {
+        var whole = TemporalArchives.Pack(("temporal", Convert.ToBase64String(RandomBytes(new Random(3), 3000))));
+        Assert.Contains("follows its end", (await Refused([.. whole, .. RandomBytes(new Random(4), count)])).Why, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_follows_the_end_inside_of_the_archive_is_refused()
+    {
+        var tar = new MemoryStream();
+        await using (var gzip = new GZipStream(new MemoryStream(TemporalArchives.Pack(("temporal", "binary"))), CompressionMode.Decompress)) await gzip.CopyToAsync(tar, TestContext.Current.CancellationToken);
+        tar.Write("more"u8);
+        var packed = new MemoryStream();
+        await using (var gzip = new GZipStream(packed, CompressionMode.Compress, leaveOpen: true)) gzip.Write(tar.ToArray());
+        Assert.Contains("follows its end", (await Refused(packed.ToArray())).Why, StringComparison.Ordinal);
     }
 
     [Fact]
