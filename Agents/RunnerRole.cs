@@ -57,7 +57,7 @@ static class RunnerRole
         var server = new RunnerServer(serverChannel, options.Life, log, time);
         var slots = new Slots(server, log, time, end.Token);
         var transcripts = new Transcripts(server);
-        var models = new RunModels(Environment.GetEnvironmentVariable, settings => ChatClients.Create(settings, time));
+        var models = new RunModels(Environment.GetEnvironmentVariable, (settings, key) => ChatClients.Create(settings, key, time));
         var activities = new TurnActivities(
             new CallModel(server, slots, transcripts, models, log, time),
             new CallTool(slots, transcripts, WorkspaceTools.Call, log, time),

@@ -66,10 +66,10 @@ static class LocalStart
         var provider = settings.Llm.Provider;
         var (keys, line) = await Secrets.Obtain(provider, Environment.GetEnvironmentVariable, terminal.CanPrompt ? terminal.AskSecret : null, cancel);
         view.Ok(line);
-        if (provider is LlmProvider.Anthropic or LlmProvider.OpenAI)
+        if (provider is LlmProvider.OpenAI)
         {
             throw new Failure(
-                $"{provider.Title()} cannot be used yet", "this version speaks to Ollama and to the built-in demo model; the client for it comes with a later one",
+                $"{provider.Title()} cannot be used yet", "this version speaks to Ollama, Anthropic and to the built-in demo model; the client for it comes with a later one",
                 "Set STIGMER_LLM_PROVIDER to ollama or demo", ExitCode.Usage);
         }
         return new StartOrder { Settings = settings, Keys = keys, TimeoutMs = (long)timeout.TotalMilliseconds };

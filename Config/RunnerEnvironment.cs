@@ -35,4 +35,8 @@ static class RunnerEnvironment
     /// <param name="model">The model that a run or an agent names; null: the stack's, or the named provider's default.</param>
     public static LlmSettings Read(Func<string, string?> environment, string? provider = null, string? model = null) =>
         new Cascade(environment, ConfigFile.Absent(""), new Flags(Provider: provider, Model: model)).LlmAlone();
+
+    /// <summary>The key of a model's provider; null: there is none. STIGMER_LLM_API_KEY counts for the runner's own provider.</summary>
+    public static Secret? Key(Func<string, string?> environment, LlmSettings llm) =>
+        Secrets.Find(llm.Provider, Read(environment).Provider, environment)?.Key;
 }

@@ -11,18 +11,23 @@ static class ChatClients
     /// window, whether it takes tools) and its connections. Its calls fail with <see cref="ModelFailure"/> and never retry.
     /// </summary>
     /// <param name="settings">The model.</param>
+    /// <param name="key">The provider's key; null where there is none.</param>
     /// <param name="time">The clock of its timers; null: the system's.</param>
     /// <param name="handler">How requests go out; null: a handler of its own, which spares loopback the proxy.</param>
-    /// <exception cref="Failure">Exit code 2: there is no client for this provider yet.</exception>
-    public static IChatClient Create(LlmSettings settings, TimeProvider? time = null, HttpMessageHandler? handler = null) =>
-        settings.Provider switch
+    /// <exception cref="ModelFailure">The base URL is none.</exception>
+    public static IChatClient Create(LlmSettings settings, Secret? key = null, TimeProvider? time = null, HttpMessageHandler? handler = null)
+    {
+        time ??= TimeProvider.System;
+        return settings.Provider switch
         {
-            LlmProvider.Ollama => new OllamaClient(settings, time ?? TimeProvider.System, handler),
+            LlmProvider.Ollama => new OllamaClient(settings, time, handler),
+            LlmProvider.Anthropic => new AnthropicClient(settings, key, time, handler),
             LlmProvider.Demo => new DemoClient(settings),
             _ => throw new Failure(
                 $"Models of {settings.Provider} cannot be used yet",
-                "this version of stigmer speaks to ollama and demo",
+                "this version of stigmer speaks to ollama, anthropic and demo",
                 "Set STIGMER_LLM_PROVIDER=ollama, or --provider demo to look around",
                 ExitCode.Usage),
         };
+    }
 }

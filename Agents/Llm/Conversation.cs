@@ -20,32 +20,48 @@ static class Conversation
     /// <summary>In AdditionalProperties of an update: a sentence that the person should read.</summary>
     public const string Note = "stigmer.note";
 
+    /// <summary>The longest id of a call that every provider takes (OpenAI's Chat Completions), in characters.</summary>
+    const int MaxIdLength = 40;
+
     /// <summary>
     /// The messages, in order. Every call gets exactly one result, directly after the answer that asked for it, since
     /// providers refuse a history where one is missing: where none is stored, the model is told so.
     /// </summary>
     public static List<ChatMessage> ToMessages(
-        LlmSettings model, string instructions, IReadOnlyList<TranscriptEntry> transcript, ToolNames names)
+        LlmSettings model, string instructions, IReadOnlyList<TranscriptEntry> transcript, ToolNames names, Shortened shortened)
     {
         var messages = new List<ChatMessage>(transcript.Count + 1);
         if (instructions.Length > 0) messages.Add(new ChatMessage(ChatRole.System, instructions));
         var results = transcript.Where(entry => entry.Result is not null).ToDictionary(entry => (entry.Turn, entry.Step, entry.Slot), entry => entry.Result);
+        var ids = new HashSet<string>(StringComparer.Ordinal);
         foreach (var entry in transcript)
         {
             if (entry.User is { } user) messages.Add(new ChatMessage(ChatRole.User, user.Text));
             if (entry.Answer is not { } answer) continue;
-            messages.Add(ToMessage(answer, model, names));
-            foreach (var call in answer.Calls)
+            var raw = RawFor(model, answer);
+            List<(ToolCall Call, string Id)> calls = [.. answer.Calls.Select(call => (call, raw is null ? IdOf(entry, call, ids) : call.Id))];
+            messages.Add(ToMessage(answer, calls, raw, names));
+            foreach (var (call, id) in calls)
             {
-                var said = results.TryGetValue((entry.Turn, entry.Step, call.Slot), out var result) ? result.Text : "This call was not carried out.";
-                messages.Add(new ChatMessage(ChatRole.Tool, [new FunctionResultContent(call.Id, said) { RawRepresentation = names.ToWire(call.Name) }]));
+                var place = (entry.Turn, entry.Step, call.Slot);
+                var result = results.GetValueOrDefault(place);
+                var said = result is null ? "This call was not carried out." : shortened.Holds(place) ? Shortened.NoteOf(call, result) : result.Text;
+                var content = new FunctionResultContent(id, said) { RawRepresentation = new ResultOf(names.ToWire(call.Name), result?.Ok == true) };
+                messages.Add(new ChatMessage(ChatRole.Tool, [content]));
             }
         }
         return messages;
     }
 
+    /// <summary>The provider's own blocks of an answer, where this model may read them; else null.</summary>
+    public static string? RawFor(LlmSettings model, ModelAnswer answer) =>
+        !answer.Raw.IsEmpty && answer.Provider == model.Provider.Name() && answer.Model == model.Model ? answer.Raw.ToStringUtf8() : null;
+
     /// <summary>The name on the wire of the tool whose result this is, which Ollama wants beside it.</summary>
-    public static string ToolOf(FunctionResultContent result) => result.RawRepresentation as string ?? "";
+    public static string ToolOf(FunctionResultContent result) => (result.RawRepresentation as ResultOf)?.Tool ?? "";
+
+    /// <summary>Whether the call failed, or was not carried out.</summary>
+    public static bool IsFailed(FunctionResultContent result) => result.RawRepresentation is ResultOf { Ok: false };
 
     /// <summary>A call for a model's answer; <paramref name="json"/> is what the model wrote, an object if all is well.</summary>
     public static FunctionCallContent ToCall(string id, string wireName, string json) =>
@@ -71,17 +87,53 @@ static class Conversation
         return Encoding.UTF8.GetString(bytes.WrittenSpan);
     }
 
-    static ChatMessage ToMessage(ModelAnswer answer, LlmSettings model, ToolNames names)
+    /// <summary>
+    /// A call's arguments as an object: an empty one where the model wrote anything else, which a history must not hold. The
+    /// call's result has told the model.
+    /// </summary>
+    public static JsonElement ObjectOf(FunctionCallContent call) => JsonElement.Parse(call.Arguments is null ? "{}" : ArgumentsOf(call));
+
+    /// <summary>An update that is a sentence for the person.</summary>
+    public static ChatResponseUpdate Noted(string note) =>
+        new() { Role = ChatRole.Assistant, AdditionalProperties = new AdditionalPropertiesDictionary { [Note] = note } };
+
+    /// <summary>The last update of an answer.</summary>
+    public static ChatResponseUpdate Ended(
+        IReadOnlyList<FunctionCallContent> calls, ChatFinishReason otherwise, long? inputTokens, long? outputTokens, string? raw)
+    {
+        var last = new ChatResponseUpdate(ChatRole.Assistant, [.. calls]) { FinishReason = calls.Count > 0 ? ChatFinishReason.ToolCalls : otherwise };
+        if (inputTokens is not null || outputTokens is not null)
+        {
+            last.Contents.Add(new UsageContent(new UsageDetails { InputTokenCount = inputTokens, OutputTokenCount = outputTokens }));
+        }
+        if (raw is not null) last.AdditionalProperties = new AdditionalPropertiesDictionary { [Raw] = raw };
+        return last;
+    }
+
+    /// <summary>What stands beside a result: the name of its tool on the wire, and whether all was well.</summary>
+    sealed record ResultOf(string Tool, bool Ok);
+
+    static ChatMessage ToMessage(ModelAnswer answer, List<(ToolCall Call, string Id)> calls, string? raw, ToolNames names)
     {
         var contents = new List<AIContent>();
         if (answer.Text.Length > 0) contents.Add(new TextContent(answer.Text));
-        foreach (var call in answer.Calls) contents.Add(ToCall(call.Id, names.ToWire(call.Name), call.Arguments));
+        foreach (var (call, id) in calls) contents.Add(ToCall(id, names.ToWire(call.Name), call.Arguments));
         var message = new ChatMessage(ChatRole.Assistant, contents);
-        if (!answer.Raw.IsEmpty && answer.Provider == model.Provider.Name() && answer.Model == model.Model)
-        {
-            message.AdditionalProperties = new AdditionalPropertiesDictionary { [Raw] = answer.Raw.ToStringUtf8() };
-        }
+        if (raw is not null) message.AdditionalProperties = new AdditionalPropertiesDictionary { [Raw] = raw };
         return message;
+    }
+
+    /// <summary>
+    /// The id under which a call goes out: its own, unless another call of the conversation has it (some servers count anew in
+    /// each answer) or a provider other than its maker may refuse it.
+    /// </summary>
+    static string IdOf(TranscriptEntry entry, ToolCall call, HashSet<string> taken)
+    {
+        var fits = call.Id.Length is > 0 and <= MaxIdLength && call.Id.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-');
+        if (fits && taken.Add(call.Id)) return call.Id;
+        var id = FormattableString.Invariant($"call_{entry.Turn}_{entry.Step}_{call.Slot}");
+        while (!taken.Add(id)) id += "_";
+        return id;
     }
 
     static Dictionary<string, object?>? ParseObject(string json)

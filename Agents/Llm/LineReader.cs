@@ -1,7 +1,9 @@
 namespace Stigmer.Agents.Llm;
 
-/// <summary>Reads a stream line by line as bytes, so that no character is torn where a packet ends.</summary>
-sealed class LineReader(Stream stream)
+/// <summary>Reads a stream line by line as bytes, so that no character is torn where a packet ends. A line ends with LF, CR LF or CR.</summary>
+/// <param name="stream">What is read; not closed.</param>
+/// <param name="arrived">Called whenever bytes have come, of whatever line.</param>
+sealed class LineReader(Stream stream, Action? arrived = null)
 {
     /// <summary>The longest line taken, in bytes: far above any answer, far below what would hurt.</summary>
     const int MaxLength = 64 * 1024 * 1024;
@@ -10,38 +12,53 @@ sealed class LineReader(Stream stream)
     int start;
     int end;
     int scanned;
+    bool skipsLineFeed;
 
-    /// <summary>The next line without its end, valid until the next call; empty lines are passed over; null at the end of the stream.</summary>
+    /// <summary>
+    /// The next line without its end, valid until the next call; null at the end of the stream. A last line needs no end. A CR
+    /// ends its line at once: whether a LF follows is seen when it comes.
+    /// </summary>
     /// <exception cref="InvalidDataException">The line is longer than 64 MB.</exception>
     public async ValueTask<ReadOnlyMemory<byte>?> Next(CancellationToken cancel)
     {
         while (true)
         {
-            var newline = buffer.AsSpan(scanned, end - scanned).IndexOf((byte)'\n');
-            if (newline >= 0)
+            if (skipsLineFeed && start < end)
             {
-                var line = Trimmed(start, scanned + newline);
-                start = scanned = scanned + newline + 1;
-                if (line.Length > 0) return line;
-                continue;
+                if (buffer[start] == (byte)'\n') start++;
+                scanned = start;
+                skipsLineFeed = false;
+            }
+            var length = buffer.AsSpan(scanned, end - scanned).IndexOfAny((byte)'\n', (byte)'\r');
+            if (length >= 0)
+            {
+                var line = buffer.AsMemory(start, scanned + length - start);
+                skipsLineFeed = buffer[scanned + length] == (byte)'\r';
+                start = scanned = scanned + length + 1;
+                return line;
             }
             scanned = end;
             MakeRoom();
             var read = await stream.ReadAsync(buffer.AsMemory(end), cancel).ConfigureAwait(false);
             if (read == 0)
             {
-                var rest = Trimmed(start, end);
+                var rest = buffer.AsMemory(start, end - start);
                 start = scanned = end;
                 return rest.Length > 0 ? rest : (ReadOnlyMemory<byte>?)null;
             }
+            arrived?.Invoke();
             end += read;
         }
     }
 
-    ReadOnlyMemory<byte> Trimmed(int from, int to)
+    /// <summary>The next line that is not empty.</summary>
+    public async ValueTask<ReadOnlyMemory<byte>?> NextFilled(CancellationToken cancel)
     {
-        while (to > from && buffer[to - 1] is (byte)'\r' or (byte)' ') to--;
-        return buffer.AsMemory(from, to - from);
+        while (await Next(cancel).ConfigureAwait(false) is { } line)
+        {
+            if (line.Span.IndexOfAnyExcept((byte)' ', (byte)'\t') >= 0) return line;
+        }
+        return null;
     }
 
     void MakeRoom()

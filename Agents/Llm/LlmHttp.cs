@@ -1,6 +1,7 @@
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Stigmer.Rpc;
 
 namespace Stigmer.Agents.Llm;
 
@@ -9,21 +10,22 @@ static class LlmHttp
 {
     /// <summary>
     /// A client without a timeout of its own: a cold model takes minutes to load before the first header, and giving up would
-    /// end the load too. Whoever calls has timers. Loopback never goes through a proxy: .NET has no such bypass by itself.
+    /// end the load too. Whoever calls has timers. Loopback never goes through a proxy.
     /// </summary>
-    /// <param name="server">Where the requests go.</param>
     /// <param name="handler">Instead of a handler of our own; the caller's to dispose of.</param>
-    public static HttpClient Client(Uri server, HttpMessageHandler? handler)
+    public static HttpClient Client(HttpMessageHandler? handler)
     {
         var own = handler is null;
         handler ??= new SocketsHttpHandler
         {
-            UseProxy = !server.IsLoopback,
+            Proxy = Proxy.FromEnvironment,
             // A redirect would turn the POST into a GET: better said than followed.
             AllowAutoRedirect = false,
             UseCookies = false,
             ConnectTimeout = TimeSpan.FromSeconds(10),
             PooledConnectionIdleTimeout = TimeSpan.FromMinutes(1),
+            // A name may come to stand for another address.
+            PooledConnectionLifetime = TimeSpan.FromMinutes(15),
         };
         return new HttpClient(handler, disposeHandler: own) { Timeout = Timeout.InfiniteTimeSpan };
     }
@@ -34,16 +36,27 @@ static class LlmHttp
         Headers = { ContentType = new MediaTypeHeaderValue("application/json") },
     };
 
+    /// <summary>Whether an answer's body is a stream of events; where no type is said it is taken to be one.</summary>
+    public static bool IsEventStream(HttpResponseMessage response) =>
+        response.Content.Headers.ContentType?.MediaType is not { } type || type.Equals("text/event-stream", StringComparison.OrdinalIgnoreCase);
+
     /// <summary>The root of Ollama's API: written with or without a slash at the end, <c>/v1</c> or <c>/api</c>.</summary>
     /// <exception cref="ModelFailure">It is no http address.</exception>
-    public static Uri OllamaRoot(string baseUrl)
+    public static Uri OllamaRoot(string baseUrl) => Root(baseUrl, "http://localhost:11434", "/v1", "/api");
+
+    /// <summary>The root of an API, with a slash at the end.</summary>
+    /// <param name="baseUrl">As it is configured.</param>
+    /// <param name="example">What it may look like, for the error.</param>
+    /// <param name="ends">What people write at its end and does not belong to the root; taken off in this order.</param>
+    /// <exception cref="ModelFailure">It is no http address.</exception>
+    public static Uri Root(string baseUrl, string example, params ReadOnlySpan<string> ends)
     {
         var text = baseUrl.Trim().TrimEnd('/');
-        foreach (var end in (ReadOnlySpan<string>)["/v1", "/api"])
+        foreach (var end in ends)
         {
-            if (text.EndsWith(end, StringComparison.OrdinalIgnoreCase)) text = text[..^end.Length];
+            if (text.EndsWith(end, StringComparison.OrdinalIgnoreCase)) text = text[..^end.Length].TrimEnd('/');
         }
         if (Uri.TryCreate(text + "/", UriKind.Absolute, out var root) && root.Scheme is "http" or "https") return root;
-        throw new ModelFailure($"{baseUrl} is not an address of Ollama", null, "Set llm.base_url to an address such as http://localhost:11434", retryable: false);
+        throw new ModelFailure($"{baseUrl} is not an address of a model server", null, $"Set llm.base_url to an address such as {example}", retryable: false);
     }
 }

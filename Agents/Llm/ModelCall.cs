@@ -27,7 +27,7 @@ sealed record ModelCall(
         var options = new ChatOptions { Tools = [.. Tools.Select(tool => new WireTool(names.ToWire(tool.Name), tool))] };
         var answer = new AnswerBuilder();
         await foreach (var update in client.GetStreamingResponseAsync(
-            Conversation.ToMessages(Model, Instructions, Transcript, names), options, cancel).ConfigureAwait(false))
+            Conversation.ToMessages(Model, Instructions, Transcript, names, Shortened.Of(Transcript)), options, cancel).ConfigureAwait(false))
         {
             answer.Add(update);
             if (update.Text is { Length: > 0 } text) await onText(text).ConfigureAwait(false);
@@ -81,6 +81,7 @@ sealed class AnswerBuilder
             Raw = raw is null ? ByteString.Empty : ByteString.CopyFromUtf8(raw),
         };
         answer.Notes.AddRange(notes);
+        if (answer.Text.Length == 0 && calls.Count == 0 && notes.Count == 0) answer.Notes.Add("The model answered with nothing");
         foreach (var (index, call) in calls.Index())
         {
             answer.Calls.Add(new ToolCall

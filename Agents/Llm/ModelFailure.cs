@@ -16,4 +16,10 @@ sealed class ModelFailure(
 
     /// <summary>The provider's own word on when to try again; null: it said nothing.</summary>
     public TimeSpan? RetryAfter { get; } = retryAfter;
+
+    /// <summary>The provider refuses the prompt as longer than the model's window: less of it may be taken.</summary>
+    public bool TooLong { get; init; }
+
+    /// <summary>With <see cref="TooLong"/>: the window in tokens, as far as the refusal tells it.</summary>
+    public int? Window { get; init; }
 }

@@ -23,9 +23,6 @@ sealed class OllamaClient : IChatClient
     /// </summary>
     static readonly TimeSpan FirstByte = TimeSpan.FromMinutes(30);
 
-    /// <summary>Between two pieces of an answer; a call of a tool comes whole, after the model has written all of it.</summary>
-    static readonly TimeSpan Idle = TimeSpan.FromMinutes(5);
-
     /// <summary>For the description of a model, which Ollama reads from a small file.</summary>
     static readonly TimeSpan Description = TimeSpan.FromSeconds(30);
 
@@ -44,7 +41,7 @@ sealed class OllamaClient : IChatClient
         this.settings = settings;
         this.time = time;
         root = LlmHttp.OllamaRoot(settings.BaseUrl);
-        http = LlmHttp.Client(root, handler);
+        http = LlmHttp.Client(handler);
         errors = new OllamaErrors(settings.BaseUrl, settings.Model);
     }
 
@@ -56,22 +53,18 @@ sealed class OllamaClient : IChatClient
         var numCtx = await Window(cancellationToken).ConfigureAwait(false);
         var request = Request([.. messages.Select(ToWire).SelectMany(message => message)], numCtx, options);
 
-        using var timer = new CancellationTokenSource(FirstByte, time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timer.Token);
-        var wait = new Waiting(timer, either.Token, cancellationToken);
-
-        var response = offered.Count > 0 && !refusesTools ? await Send(request with { Tools = [.. offered.Select(ToWire)] }, numCtx, wait).ConfigureAwait(false) : null;
-        if (response is null)
+        using var exchange = new Exchange(http, errors, FirstByte, time, cancellationToken);
+        var taken = offered.Count > 0 && !refusesTools && await Send(request with { Tools = [.. offered.Select(ToWire)] }, numCtx, exchange).ConfigureAwait(false);
+        if (!taken)
         {
-            if (offered.Count > 0) yield return Noted($"{settings.Model} takes no tools: it answers without them. Models that take them: qwen3:8b, qwen2.5-coder:7b");
+            if (offered.Count > 0) yield return Conversation.Noted($"{settings.Model} takes no tools: it answers without them. Models that take them: qwen3:8b, qwen2.5-coder:7b");
             offered.Clear();
-            response = await Send(request, numCtx, wait).ConfigureAwait(false)
-                ?? throw new ModelFailure($"Ollama refuses {settings.Model} for its tools", "none were offered", null, retryable: false);
+            if (!await Send(request, numCtx, exchange).ConfigureAwait(false))
+            {
+                throw new ModelFailure($"Ollama refuses {settings.Model} for its tools", "none were offered", null, retryable: false);
+            }
         }
-        using (response)
-        {
-            await foreach (var update in Answer(response, request, offered, wait).ConfigureAwait(false)) yield return update;
-        }
+        await foreach (var update in Answer(exchange, request, offered).ConfigureAwait(false)) yield return update;
     }
 
     /// <inheritdoc/>
@@ -85,57 +78,33 @@ sealed class OllamaClient : IChatClient
     /// <inheritdoc/>
     public void Dispose() => http.Dispose();
 
-    /// <summary>The two ends of a wait: the person's, and the timer that each piece of the answer winds up again.</summary>
-    sealed record Waiting(CancellationTokenSource Timer, CancellationToken Either, CancellationToken Cancel)
+    /// <summary>False where the model refuses tools, which is remembered.</summary>
+    async Task<bool> Send(OllamaRequest request, int numCtx, Exchange exchange)
     {
-        public bool TimedOut => Timer.IsCancellationRequested && !Cancel.IsCancellationRequested;
-    }
+        using var message = new HttpRequestMessage(HttpMethod.Post, new Uri(root, "api/chat"));
+        message.Content = LlmHttp.Json(request, OllamaJson.Default.OllamaRequest);
+        var response = await exchange.Send(message).ConfigureAwait(false);
+        if (response.StatusCode == HttpStatusCode.OK) return true;
 
-    /// <summary>The headers of the answer; null where the model refuses tools, which is remembered.</summary>
-    async Task<HttpResponseMessage?> Send(OllamaRequest request, int numCtx, Waiting wait)
-    {
-        HttpResponseMessage? response = null;
-        try
+        var body = await exchange.Refusal().ConfigureAwait(false);
+        if (request.Tools is null || !OllamaErrors.IsToolsRefused(response.StatusCode, body))
         {
-            using var message = new HttpRequestMessage(HttpMethod.Post, new Uri(root, "api/chat"));
-            message.Content = LlmHttp.Json(request, OllamaJson.Default.OllamaRequest);
-            response = await http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead, wait.Either).ConfigureAwait(false);
-            if (response.StatusCode == HttpStatusCode.OK) return response;
-
-            var body = await response.Content.ReadAsStringAsync(wait.Either).ConfigureAwait(false);
-            using (response)
-            {
-                if (request.Tools is not null && OllamaErrors.IsToolsRefused(response.StatusCode, body))
-                {
-                    refusesTools = true;
-                    return null;
-                }
-                throw errors.From(response.StatusCode, body, response.Headers.RetryAfter, time.GetUtcNow(), numCtx);
-            }
+            throw errors.From(response.StatusCode, body, ServerSaid.RetryAfter(response.Headers, time.GetUtcNow()), numCtx);
         }
-        catch (OperationCanceledException e) when (wait.TimedOut)
-        {
-            response?.Dispose();
-            throw errors.Broken($"it sent nothing for {FirstByte.TotalMinutes:0} minutes", retryable: false, e);
-        }
-        catch (Exception e) when (e is HttpRequestException or IOException || (e is OperationCanceledException && !wait.Cancel.IsCancellationRequested))
-        {
-            response?.Dispose();
-            throw errors.NotAnswering(e);
-        }
+        refusesTools = true;
+        return false;
     }
 
     async IAsyncEnumerable<ChatResponseUpdate> Answer(
-        HttpResponseMessage response, OllamaRequest request, IReadOnlyList<AIFunctionDeclaration> offered, Waiting wait)
+        Exchange exchange, OllamaRequest request, IReadOnlyList<AIFunctionDeclaration> offered)
     {
         var text = offered.Count > 0 ? new TextCalls(offered.Select(tool => tool.Name)) : null;
         var thinking = new StringBuilder();
         var calls = new List<FunctionCallContent>();
-        await using var body = await response.Content.ReadAsStreamAsync(wait.Either).ConfigureAwait(false);
-        var lines = new LineReader(body);
-        for (var first = true; ; first = false)
+        var lines = await exchange.Lines().ConfigureAwait(false);
+        while (true)
         {
-            var chunk = await Next(lines, first, request.Options.NumCtx, wait).ConfigureAwait(false);
+            var chunk = await Next(lines, request.Options.NumCtx, exchange).ConfigureAwait(false);
             thinking.Append(chunk.Message?.Thinking);
             foreach (var call in chunk.Message?.ToolCalls ?? [])
             {
@@ -154,37 +123,22 @@ sealed class OllamaClient : IChatClient
                 if (rest.Text.Length > 0) yield return new ChatResponseUpdate(ChatRole.Assistant, rest.Text);
                 calls.AddRange(rest.Calls.Select(call => Conversation.ToCall("", call.Name, call.Arguments)));
             }
-            if (IsShortened(chunk, request)) yield return Noted("The conversation is longer than the model's window; Ollama left out part of it");
+            if (IsShortened(chunk, request)) yield return Conversation.Noted("The conversation is longer than the model's window; Ollama left out part of it");
             if (chunk.DoneReason == "length")
             {
-                yield return Noted($"The answer is cut off: it reached llm.max_tokens ({request.Options.NumPredict}) or the end of the model's window ({request.Options.NumCtx})");
+                yield return Conversation.Noted($"The answer is cut off: it reached llm.max_tokens ({request.Options.NumPredict}) or the end of the model's window ({request.Options.NumCtx})");
             }
-            yield return Last(chunk, calls, thinking.ToString());
+            yield return Conversation.Ended(
+                calls, chunk.DoneReason == "length" ? ChatFinishReason.Length : ChatFinishReason.Stop, chunk.PromptEvalCount, chunk.EvalCount,
+                thinking.Length > 0 ? OllamaRaw.From(thinking.ToString()) : null);
             yield break;
         }
     }
 
     /// <summary>The next line of the answer, which is not an error.</summary>
-    async Task<OllamaChunk> Next(LineReader lines, bool first, int numCtx, Waiting wait)
+    async Task<OllamaChunk> Next(LineReader lines, int numCtx, Exchange exchange)
     {
-        ReadOnlyMemory<byte>? line;
-        try
-        {
-            line = await lines.Next(wait.Either).ConfigureAwait(false);
-            wait.Timer.CancelAfter(Idle);
-        }
-        catch (OperationCanceledException e) when (wait.TimedOut)
-        {
-            throw errors.Broken($"it sent nothing for {Idle.TotalMinutes:0} minutes", caught: e);
-        }
-        catch (Exception e) when (e is IOException or HttpRequestException)
-        {
-            throw errors.Broken("the connection broke", caught: e);
-        }
-        catch (InvalidDataException e)
-        {
-            throw errors.Broken(e.Message, retryable: false, e);
-        }
+        var line = await exchange.Read(lines.NextFilled).ConfigureAwait(false);
         if (line is not { } bytes) throw errors.Broken("the stream ended before the answer did");
         OllamaChunk? chunk;
         try
@@ -193,8 +147,8 @@ sealed class OllamaClient : IChatClient
         }
         catch (JsonException e)
         {
-            // The first line tells a wrong address; a later one, a stream cut in the middle of a line.
-            throw errors.NotUnderstood(Encoding.UTF8.GetString(bytes.Span), retryable: !first, e);
+            // A web page tells a wrong address; anything else, a stream cut in the middle of a line.
+            throw errors.NotUnderstood(Encoding.UTF8.GetString(bytes.Span), retryable: bytes.Span.TrimStart(" \t"u8)[0] != (byte)'<', e);
         }
         if (chunk?.Error is { ValueKind: not (JsonValueKind.Null or JsonValueKind.Undefined) } error) throw errors.InStream(error, numCtx);
         return chunk ?? new OllamaChunk();
@@ -282,12 +236,8 @@ sealed class OllamaClient : IChatClient
         }];
     }
 
-    static OllamaCall ToWire(FunctionCallContent call)
-    {
-        // Arguments must be an object, or Ollama refuses the whole conversation; the tool's result has told what was wrong.
-        using var document = JsonDocument.Parse(call.Arguments is null ? "{}" : Conversation.ArgumentsOf(call));
-        return new OllamaCall { Function = new OllamaFunction { Name = call.Name, Arguments = document.RootElement.Clone() } };
-    }
+    static OllamaCall ToWire(FunctionCallContent call) =>
+        new() { Function = new OllamaFunction { Name = call.Name, Arguments = Conversation.ObjectOf(call) } };
 
     /// <summary>What the model wrote, as JSON text: some servers send the object as a string.</summary>
     static string ArgumentsOf(OllamaFunction function) => function.Arguments switch
@@ -296,23 +246,6 @@ sealed class OllamaClient : IChatClient
         { ValueKind: not (JsonValueKind.Null or JsonValueKind.Undefined) } value => value.GetRawText(),
         _ => "{}",
     };
-
-    static ChatResponseUpdate Noted(string note) =>
-        new() { Role = ChatRole.Assistant, AdditionalProperties = new AdditionalPropertiesDictionary { [Conversation.Note] = note } };
-
-    static ChatResponseUpdate Last(OllamaChunk chunk, List<FunctionCallContent> calls, string thinking)
-    {
-        var last = new ChatResponseUpdate(ChatRole.Assistant, [.. calls])
-        {
-            FinishReason = calls.Count > 0 ? ChatFinishReason.ToolCalls : chunk.DoneReason == "length" ? ChatFinishReason.Length : ChatFinishReason.Stop,
-        };
-        if (chunk.PromptEvalCount is not null || chunk.EvalCount is not null)
-        {
-            last.Contents.Add(new UsageContent(new UsageDetails { InputTokenCount = chunk.PromptEvalCount, OutputTokenCount = chunk.EvalCount }));
-        }
-        if (thinking.Length > 0) last.AdditionalProperties = new AdditionalPropertiesDictionary { [Conversation.Raw] = OllamaRaw.From(thinking) };
-        return last;
-    }
 
     /// <summary>
     /// An older server, which does not know truncate, cut the prompt in silence. No tokenizer packs six characters of an

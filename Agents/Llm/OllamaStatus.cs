@@ -29,12 +29,12 @@ sealed record OllamaStatus(bool Reachable, bool ModelAvailable, ModelFailure? Pr
         try
         {
             var root = LlmHttp.OllamaRoot(baseUrl);
-            using var http = LlmHttp.Client(root, handler: null);
+            using var http = LlmHttp.Client(handler: null);
             using var answer = await http.GetAsync(new Uri(root, "api/tags"), limit.Token).ConfigureAwait(false);
             if (!answer.IsSuccessStatusCode)
             {
                 var body = await answer.Content.ReadAsStringAsync(limit.Token).ConfigureAwait(false);
-                return new OllamaStatus(false, false, errors.From(answer.StatusCode, body, null, DateTimeOffset.UnixEpoch, 0));
+                return new OllamaStatus(false, false, errors.From(answer.StatusCode, body, null, 0));
             }
             var tags = await answer.Content.ReadFromJsonAsync(OllamaJson.Default.OllamaTags, limit.Token).ConfigureAwait(false);
             if (tags?.Models?.Any(tag => IsSame(tag.Name ?? tag.Model, model)) == true) return new OllamaStatus(true, true, null);

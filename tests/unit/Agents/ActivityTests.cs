@@ -31,7 +31,7 @@ public sealed class ActivityTests : IAsyncLifetime
         var server = new RunnerServer(world.Channel, "life", world.Log, TimeProvider.System);
         var slots = new Slots(server, world.Log, TimeProvider.System, end.Token);
         var transcripts = new Transcripts(server);
-        var models = new RunModels(_ => null, _ => model);
+        var models = new RunModels(_ => null, (_, _) => model);
         callModel = new CallModel(server, slots, transcripts, models, world.Log, time);
         callTool = new CallTool(slots, transcripts, Carry, world.Log, time);
     }

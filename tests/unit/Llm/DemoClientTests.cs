@@ -50,15 +50,6 @@ public class DemoClientTests
         Assert.Empty(answer.Calls);
     }
 
-    [Fact]
-    public void A_provider_without_a_client_yet_is_wrong_usage()
-    {
-        foreach (var provider in (LlmProvider[])[LlmProvider.Anthropic, LlmProvider.OpenAI])
-        {
-            Assert.Equal(ExitCode.Usage, Assert.Throws<Failure>(() => ChatClients.Create(Demo with { Provider = provider })).ExitCode);
-        }
-    }
-
     static async Task<ModelAnswer> Ask(IReadOnlyList<TranscriptEntry> transcript, int step, List<string>? pieces = null)
     {
         using var client = ChatClients.Create(Demo);

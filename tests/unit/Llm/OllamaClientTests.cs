@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Http.Headers;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Time.Testing;
@@ -170,11 +169,19 @@ public class OllamaClientTests
     [Fact]
     public async Task The_servers_word_on_when_to_try_again_is_kept()
     {
-        var errors = new OllamaErrors("http://localhost:11434", "m");
         var now = DateTimeOffset.UnixEpoch;
-        Assert.Equal(TimeSpan.FromSeconds(7), errors.From(HttpStatusCode.TooManyRequests, "", new RetryConditionHeaderValue(TimeSpan.FromSeconds(7)), now, 1).RetryAfter);
-        Assert.Equal(TimeSpan.FromSeconds(9), errors.From(HttpStatusCode.ServiceUnavailable, "", new RetryConditionHeaderValue(now.AddSeconds(9)), now, 1).RetryAfter);
-        Assert.Equal(TimeSpan.Zero, errors.From(HttpStatusCode.ServiceUnavailable, "", new RetryConditionHeaderValue(now.AddSeconds(-9)), now, 1).RetryAfter);
+        TimeSpan? After(string name, string value)
+        {
+            using var response = new HttpResponseMessage();
+            response.Headers.TryAddWithoutValidation(name, value);
+            return ServerSaid.RetryAfter(response.Headers, now);
+        }
+        Assert.Equal(TimeSpan.FromSeconds(7), After("Retry-After", "7"));
+        Assert.Equal(TimeSpan.FromSeconds(0.5), After("Retry-After", "0.5"));
+        Assert.Equal(TimeSpan.FromMilliseconds(1250), After("retry-after-ms", "1250"));
+        Assert.Equal(TimeSpan.FromSeconds(9), After("Retry-After", now.AddSeconds(9).ToString("R")));
+        Assert.Equal(TimeSpan.Zero, After("Retry-After", now.AddSeconds(-9).ToString("R")));
+        Assert.Null(After("Retry-After", "soon"));
 
         await using var server = await OllamaServer.Start((context, _) =>
         {
@@ -234,7 +241,7 @@ public class OllamaClientTests
             await Task.Delay(Timeout.Infinite, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
         });
         var settings = server.Settings(window: 4096);
-        using var client = ChatClients.Create(settings, time);
+        using var client = ChatClients.Create(settings, time: time);
         var shown = new TaskCompletionSource();
         var asking = new ModelCall(settings, "", [], [], 1).Ask(
             client,

@@ -144,7 +144,7 @@ public class OllamaStreamTests
     static async Task<ModelAnswer> Ask(Pieces body, StringBuilder? shown = null)
     {
         var settings = new LlmSettings(LlmProvider.Ollama, "m", "http://127.0.0.1:9", 100, null, 4096, null);
-        using var client = ChatClients.Create(settings, TimeProvider.System, new Handler(body));
+        using var client = ChatClients.Create(settings, handler: new Handler(body));
         ToolDeclaration[] tools = [.. WorkspaceTools.All];
         return await new ModelCall(settings, "", [], tools, Step: 3).Ask(
             client,
