@@ -1,17 +1,17 @@
-using Grpc.Core;
 using Stigmer.Agents.Llm;
 using Stigmer.Config;
 using Stigmer.Rpc;
-using Stigmer.Rpc.Temporal;
 using Stigmer.Runtime;
+using Stigmer.Runtime.Control;
+using Stigmer.Runtime.Temporal;
 
 namespace Stigmer.Commands;
 
 /// <summary>What the daemon does not know because it asks nobody: whether the model and the engine answer.</summary>
 static class StatusChecks
 {
-    /// <summary>How long an engine may take to say how many workflows run.</summary>
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    /// <summary>How long the daemon may take for its look at an external engine, which it bounds itself.</summary>
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     /// <summary>The document with what was found out.</summary>
     public static async Task<StatusDocument> Complete(StatusDocument document, CancellationToken cancel)
@@ -45,33 +45,28 @@ static class StatusChecks
     {
         // The daemon knows already that ours is not ready.
         if (temporal.Reachable == false) return temporal;
-        try
-        {
-            if (!HostPort.TryParse(temporal.Address, out var address)) return temporal;
-            using var channel = Channels.ToTemporal(Connection(temporal, address, document));
-            var service = new WorkflowService.WorkflowServiceClient(channel);
-            var request = new CountWorkflowExecutionsRequest { Namespace = temporal.Namespace, Query = $"WorkflowType = '{TurnWorkflow.Type}' AND ExecutionStatus = 'Running'" };
-            var answer = await service.CountWorkflowExecutionsAsync(request, CallTime.Within(Patience, cancel));
-            return temporal with { Reachable = true, RunningWorkflows = (int)answer.Count };
-        }
-        catch (RpcException e) when (!cancel.IsCancellationRequested)
-        {
-            // An engine that cannot count answers all the same.
-            var answers = e.StatusCode is StatusCode.Unimplemented or StatusCode.InvalidArgument or StatusCode.NotFound;
-            return temporal with { Reachable = answers, Detail = temporal.Detail ?? (answers ? null : $"{e.StatusCode}: {e.Status.Detail}") };
-        }
-        catch (Failure e)
-        {
-            return temporal with { Reachable = false, Detail = temporal.Detail ?? e.Message };
-        }
+        var home = new StigmerHome(document.Home);
+        if (temporal.Mode == EngineName.External) return await External(temporal, home, cancel);
+        if (!HostPort.TryParse(temporal.Address, out var address)) return temporal;
+        var key = temporal.Mode == EngineName.Embedded ? home.ReadOrMakeToken() : null;
+        var (reachable, running, why) = await TemporalReadiness.Look(new TemporalConnection(address, temporal.Namespace, key), TimeProvider.System, cancel);
+        var detail = why is null ? temporal.Detail : temporal.Detail is null ? why : $"{why}; {temporal.Detail}";
+        return temporal with { Reachable = reachable, RunningWorkflows = running, Detail = detail };
     }
 
-    static TemporalConnection Connection(TemporalStatus temporal, HostPort address, StatusDocument document)
+    /// <summary>The daemon looks, which has the keys and certificates that the stack was started with.</summary>
+    static async Task<TemporalStatus> External(TemporalStatus temporal, StigmerHome home, CancellationToken cancel)
     {
-        if (temporal.Mode == EngineName.Embedded) return new TemporalConnection(address, temporal.Namespace, new StigmerHome(document.Home).ReadOrMakeToken());
-        if (temporal.Mode == EngineName.Managed) return new TemporalConnection(address, temporal.Namespace);
-        // The daemon keeps the key to itself; the configuration has it as well.
-        var settings = Configuration.Resolve(Environment.GetEnvironmentVariable, new Flags()).Temporal;
-        return new TemporalConnection(address, temporal.Namespace, settings.ApiKey?.Reveal(), settings.Tls);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        patience.CancelAfter(Patience);
+        try
+        {
+            using var daemon = await ControlClient.TryConnect(home, patience.Token);
+            return daemon is not null && await daemon.Engine(patience.Token) is { } seen ? seen : temporal;
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            return temporal;
+        }
     }
 }

@@ -24,6 +24,7 @@ sealed partial class Cascade
         if (mode == TemporalMode.Managed) RefuseSharedPorts(endpoint.Port, port, ui ? uiPort : 0);
 
         var external = mode == TemporalMode.External;
+        WarnOfOfficialAddress();
         var addressFound = external ? Of(Schema.Address) : null;
         var address = Address(addressFound, "localhost", 7233);
         Show(Schema.Address, external ? address.ToString() : null, addressFound);
@@ -42,6 +43,8 @@ sealed partial class Cascade
         Show(Schema.ApiKeyFile, apiKeyFile, apiKeyFile is null ? null : InFile(Schema.ApiKeyFile));
         var tls = Tls(external, apiKey is not null, apiKeyFile is not null, address);
         ShowSecret("TEMPORAL_API_KEY", apiKey is null ? null : "TEMPORAL_API_KEY");
+        var metadata = external ? GrpcMetadata.Read(environment, names) : null;
+        foreach (var header in metadata?.Keys ?? []) ShowSecret(GrpcMetadata.Variable(header), GrpcMetadata.Variable(header));
 
         var binary = Variable("STIGMER_TEMPORAL_BIN");
         var mirror = Valid(Variable("STIGMER_TEMPORAL_MIRROR"), ValueKind.Url);
@@ -61,9 +64,17 @@ sealed partial class Cascade
             ApiKey = apiKey,
             ApiKeyFile = apiKeyFile,
             Tls = tls,
+            Metadata = metadata,
             Binary = binaryPath,
             Mirror = mirror?.Text.TrimEnd('/'),
         };
+    }
+
+    /// <summary>The name of Temporal's own clients for an address is not ours: it may be set for something else that runs here.</summary>
+    void WarnOfOfficialAddress()
+    {
+        if (Variable("TEMPORAL_ADDRESS") is not { } official || Variable(Schema.Address.Variable!) is not null) return;
+        warnings.Add($"TEMPORAL_ADDRESS={official.Text} is not used: to use that Temporal, set {Schema.Address.Variable} to it");
     }
 
     void RefuseContradictions()

@@ -12,7 +12,8 @@ enum RunnerMode { Local, Cloud }
 /// <param name="environment">A variable's value; empty counts as unset.</param>
 /// <param name="file">config.yaml.</param>
 /// <param name="flags">What the command line says.</param>
-sealed partial class Cascade(Func<string, string?> environment, ConfigFile file, Flags flags)
+/// <param name="names">The variables that there may be; null: this process's.</param>
+sealed partial class Cascade(Func<string, string?> environment, ConfigFile file, Flags flags, IEnumerable<string>? names = null)
 {
     bool inFile = file.Diagnostics.Any(diagnostic => diagnostic.IsError);
 

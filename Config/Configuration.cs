@@ -16,9 +16,14 @@ static class Configuration
     }
 
     /// <summary>The same with a file that is read already.</summary>
-    public static Settings Resolve(Func<string, string?> environment, Flags flags, StigmerHome home, ConfigFile file)
+    /// <param name="environment">See above.</param>
+    /// <param name="flags">See above.</param>
+    /// <param name="home">Whose.</param>
+    /// <param name="file">config.yaml.</param>
+    /// <param name="names">The environment variables that there may be; null: this process's.</param>
+    public static Settings Resolve(Func<string, string?> environment, Flags flags, StigmerHome home, ConfigFile file, IEnumerable<string>? names = null)
     {
-        var settings = new Cascade(environment, file, flags).Settings(home);
+        var settings = new Cascade(environment, file, flags, names).Settings(home);
         var temporal = settings.Temporal;
         foreach (var path in new[] { temporal.Tls?.CaFile, temporal.Tls?.CertFile, temporal.Tls?.KeyFile })
         {

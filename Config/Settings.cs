@@ -99,6 +99,9 @@ sealed record TemporalSettings
     /// <summary>The external server's TLS; null: plaintext.</summary>
     public TemporalTls? Tls { get; init; }
 
+    /// <summary>Headers of every call to the external server, by name. May hold secrets.</summary>
+    public IReadOnlyDictionary<string, string>? Metadata { get; init; }
+
     /// <summary>A binary that is already there (STIGMER_TEMPORAL_BIN); null: bin/temporal.</summary>
     public string? Binary { get; init; }
 

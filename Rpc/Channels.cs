@@ -1,6 +1,4 @@
 using System.Net;
-using System.Net.Security;
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Grpc.Net.Client;
 using Stigmer.Config;
@@ -19,7 +17,7 @@ static class Channels
     /// </summary>
     /// <param name="tls">For a server elsewhere; null: plaintext.</param>
     public static GrpcChannel ToServer(HostPort address, string token, TemporalTls? tls = null) =>
-        To(address, tls, [new("authorization", $"Bearer {token}")], Proxy.FromEnvironment);
+        To(address, tls, [new KeyValuePair<string, string>("authorization", $"Bearer {token}")], Proxy.FromEnvironment);
 
     /// <summary>
     /// A channel to a Temporal, or to the embedded engine (whose API key is then the server's token); connects as
@@ -30,17 +28,17 @@ static class Channels
     /// <summary>As above, with the proxy to use for addresses that are not this machine's.</summary>
     public static GrpcChannel ToTemporal(TemporalConnection connection, Proxy proxy)
     {
-        List<KeyValuePair<string, string>> metadata =
-        [
-            new("client-name", "stigmer"),
-            new("client-version", typeof(Channels).Assembly.GetName().Version!.ToString(3)),
-            new("temporal-namespace", connection.Namespace),
-        ];
-        if (connection.ApiKey is { } key) metadata.Add(new("authorization", $"Bearer {key}"));
+        var metadata = new Dictionary<string, string>(connection.Metadata ?? new Dictionary<string, string>())
+        {
+            ["client-name"] = "stigmer",
+            ["client-version"] = typeof(Channels).Assembly.GetName().Version!.ToString(3),
+        };
+        metadata.TryAdd("temporal-namespace", connection.Namespace);
+        if (connection.ApiKey is { } key) metadata["authorization"] = $"Bearer {key}";
         return To(connection.Address, connection.Tls, metadata, proxy);
     }
 
-    static GrpcChannel To(HostPort address, TemporalTls? tls, IReadOnlyList<KeyValuePair<string, string>> metadata, Proxy proxy)
+    static GrpcChannel To(HostPort address, TemporalTls? tls, IEnumerable<KeyValuePair<string, string>> metadata, Proxy proxy)
     {
         var handler = new SocketsHttpHandler
         {
@@ -59,7 +57,7 @@ static class Channels
             // wait by a back-off that grows to two minutes before it looks for the server again.
             ConnectCallback = (context, cancel) => new(Connect(context.DnsEndPoint, tls is null ? proxy : null, cancel)),
         };
-        if (tls is not null) handler.SslOptions = SslOptions(tls);
+        if (tls is not null) handler.SslOptions = Tls.Options(tls);
         return GrpcChannel.ForAddress($"{(tls is null ? "http" : "https")}://{address}", new GrpcChannelOptions
         {
             // Metadata goes in by a handler rather than as call credentials, which gRPC withholds from plaintext.
@@ -86,72 +84,11 @@ static class Channels
         }
     }
 
-    static SslClientAuthenticationOptions SslOptions(TemporalTls tls)
-    {
-        var options = new SslClientAuthenticationOptions();
-        var ca = Pem("CA certificate", tls.CaFile, tls.CaData);
-        if (ca is not null)
-        {
-            var roots = new X509Certificate2Collection();
-            Read("CA certificate", () => roots.ImportFromPem(ca));
-            options.CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-            options.CertificateChainPolicy.CustomTrustStore.AddRange(roots);
-        }
-        if (tls.DisableHostVerification)
-        {
-            // With a CA of the user's own the chain still has to lead there; without one nothing is checked.
-            options.RemoteCertificateValidationCallback = (_, _, _, errors) =>
-                ca is null || (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None;
-        }
-        var certificate = Pem("client certificate", tls.CertFile, tls.CertData);
-        var key = Pem("client key", tls.KeyFile, tls.KeyData);
-        if (certificate is null != key is null)
-        {
-            throw new Failure(
-                $"The TLS client {(key is null ? "key" : "certificate")} is missing", "a client certificate and its key belong together", "Set both, or neither", ExitCode.Usage);
-        }
-        if (certificate is not null) Read("client certificate", () => options.ClientCertificateContext = ClientCertificate(certificate, key!));
-        return options;
-    }
-
     /// <summary>A certificate read from PEM, as TLS can use it: Windows' cannot use a key that lives in memory only.</summary>
     public static X509Certificate2 Usable(X509Certificate2 certificate) => OperatingSystem.IsWindows()
         ? X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), null) : certificate;
 
-    static SslStreamCertificateContext ClientCertificate(string certificate, string key)
-    {
-        var leaf = Usable(X509Certificate2.CreateFromPem(certificate, key));
-        var chain = new X509Certificate2Collection();
-        chain.ImportFromPem(certificate);
-        return SslStreamCertificateContext.Create(leaf, chain, offline: true);
-    }
-
-    static string? Pem(string what, string? file, string? data)
-    {
-        if (file is null) return data;
-        try
-        {
-            return File.ReadAllText(file);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new Failure($"The TLS {what} {file} cannot be read", e.Message, null, ExitCode.Usage, e);
-        }
-    }
-
-    static void Read(string what, Action read)
-    {
-        try
-        {
-            read();
-        }
-        catch (Exception e) when (e is CryptographicException or ArgumentException)
-        {
-            throw new Failure($"The TLS {what} is not usable", e.Message, "Give it as PEM text: -----BEGIN …", ExitCode.Usage, e);
-        }
-    }
-
-    sealed class Metadata(IReadOnlyList<KeyValuePair<string, string>> pairs, string? serverName, HttpMessageHandler inner) : DelegatingHandler(inner)
+    sealed class Metadata(IEnumerable<KeyValuePair<string, string>> pairs, string? serverName, HttpMessageHandler inner) : DelegatingHandler(inner)
     {
         protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {

@@ -7,7 +7,9 @@ namespace Stigmer.Rpc;
 /// <param name="Namespace">The namespace.</param>
 /// <param name="ApiKey">Sent as a bearer token; null: none. A secret.</param>
 /// <param name="Tls">Null: plaintext.</param>
-sealed record TemporalConnection(HostPort Address, string Namespace, string? ApiKey = null, TemporalTls? Tls = null)
+/// <param name="Metadata">Headers of every call (<see cref="GrpcMetadata"/>); null: none. May hold secrets.</param>
+sealed record TemporalConnection(
+    HostPort Address, string Namespace, string? ApiKey = null, TemporalTls? Tls = null, IReadOnlyDictionary<string, string>? Metadata = null)
 {
     /// <summary>The service's full name. Not from its descriptor, which would have every message's description parsed at a start.</summary>
     public const string Service = "temporal.api.workflowservice.v1.WorkflowService";
@@ -26,11 +28,18 @@ sealed record TemporalConnection(HostPort Address, string Namespace, string? Api
     const string ServerNameName = "TEMPORAL_TLS_SERVER_NAME";
     const string DisableVerificationName = "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION";
 
+    /// <summary>The external Temporal that is configured.</summary>
+    public static TemporalConnection External(TemporalSettings settings) =>
+        new(settings.Address, settings.Namespace, settings.ApiKey?.Reveal(), settings.Tls, settings.Metadata);
+
     /// <summary>
-    /// Reads TEMPORAL_SERVICE_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY and TEMPORAL_TLS_*; null without an address. An
-    /// API key or any TEMPORAL_TLS_* switches TLS on unless TEMPORAL_TLS is false. Fails (exit code 2) on a value that cannot be.
+    /// Reads TEMPORAL_SERVICE_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_* and TEMPORAL_GRPC_META_*; null without
+    /// an address. An API key or any TEMPORAL_TLS_* switches TLS on unless TEMPORAL_TLS is false. Fails (exit code 2) on a value
+    /// that cannot be.
     /// </summary>
-    public static TemporalConnection? From(Func<string, string?> environment)
+    /// <param name="environment">A variable's value.</param>
+    /// <param name="names">The variables that there may be; null: this process's.</param>
+    public static TemporalConnection? From(Func<string, string?> environment, IEnumerable<string>? names = null)
     {
         string? Get(string name) => environment(name) is { Length: > 0 } value ? value : null;
 
@@ -44,7 +53,7 @@ sealed record TemporalConnection(HostPort Address, string Namespace, string? Api
             Get(CaFileName), Get(CaDataName), Get(CertFileName), Get(CertDataName), Get(KeyFileName), Get(KeyDataName), Get(ServerNameName),
             Switch(DisableVerificationName, Get(DisableVerificationName)) ?? false);
         var enabled = Switch(TlsName, Get(TlsName)) ?? (key is not null || tls != new TemporalTls());
-        return new TemporalConnection(address, Get(NamespaceName) ?? "default", key, enabled ? tls : null);
+        return new TemporalConnection(address, Get(NamespaceName) ?? "default", key, enabled ? tls : null, GrpcMetadata.Read(environment, names));
     }
 
     /// <summary>The same as environment variables, for a child. Holds secrets.</summary>
@@ -69,6 +78,8 @@ sealed record TemporalConnection(HostPort Address, string Namespace, string? Api
         {
             if (value is not null) yield return new(name, value);
         }
+        if (Metadata is null) yield break;
+        foreach (var (header, value) in Metadata) yield return new(GrpcMetadata.Variable(header), value);
     }
 
     /// <summary>Where, without the secrets.</summary>

@@ -166,6 +166,9 @@ sealed class Daemon
                 case ControlRequest.Status:
                     connection.Send(new ControlReply { Type = ControlReply.Status, State = stack.State(phase) });
                     break;
+                case ControlRequest.Engine:
+                    _ = TellEngine(connection);
+                    break;
                 case ControlRequest.Stop:
                     if (last is not null) connection.Send(last);
                     stopping.Add(connection);
@@ -173,6 +176,12 @@ sealed class Daemon
                     break;
             }
         }
+    }
+
+    async Task TellEngine(ControlConnection connection)
+    {
+        var seen = await stack.LookAtEngine(CancellationToken.None);
+        connection.Send(new ControlReply { Type = ControlReply.Engine, Temporal = seen });
     }
 
     void Left(ControlConnection connection)

@@ -114,6 +114,15 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time) : IDispo
         return new StackState(document, phase, EngineName.Of(engine), settings.Values.Where(v => !v.Origin.StartsWith("--", StringComparison.Ordinal)).ToDictionary(v => v.Key, v => v.Value));
     }
 
+    /// <summary>The external Temporal, which nobody of ours watches: what there is to see at this moment.</summary>
+    public async Task<TemporalStatus> LookAtEngine(CancellationToken cancel)
+    {
+        var known = TemporalStatus();
+        if (engine != TemporalMode.External) return known;
+        var (reachable, running, why) = await TemporalReadiness.Look(Connection(settings.Endpoint), time, cancel);
+        return known with { Reachable = reachable, RunningWorkflows = running, Detail = why };
+    }
+
     async Task Start(Action<ControlReply> tell, StartClock clock, CancellationToken cancel)
     {
         void Line(string text) => tell(new ControlReply { Type = ControlReply.Line, Text = text });
@@ -230,8 +239,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time) : IDispo
     TemporalConnection Connection(HostPort serverAddress) => engine switch
     {
         TemporalMode.Managed => new TemporalConnection(devServer!.Address, settings.Temporal.Namespace),
-        TemporalMode.External => new TemporalConnection(
-            settings.Temporal.Address, settings.Temporal.Namespace, settings.Temporal.ApiKey?.Reveal(), settings.Temporal.Tls),
+        TemporalMode.External => TemporalConnection.External(settings.Temporal),
         // The engine inside the server has this one namespace.
         _ => new TemporalConnection(serverAddress, "default"),
     };

@@ -75,6 +75,17 @@ sealed class ControlClient : IDisposable
         return null;
     }
 
+    /// <summary>What the daemon sees of the engine when it looks now; null where it hangs up, or is of a release that does not look.</summary>
+    public async Task<TemporalStatus?> Engine(CancellationToken cancel)
+    {
+        await Send(new ControlRequest(ControlRequest.Engine), cancel);
+        while (await Next(cancel) is { } reply)
+        {
+            if (reply is { Type: ControlReply.Engine, Temporal: { } seen }) return seen;
+        }
+        return null;
+    }
+
     /// <summary>Hangs up.</summary>
     public void Dispose() => stream.Dispose();
 

@@ -6,7 +6,8 @@ namespace Stigmer.Runtime.Control;
 
 /// <summary>What a command asks of the daemon: one JSON line.</summary>
 /// <param name="Command">
-/// start (wait with the others for readiness), leave (wait no longer; a start that nobody waits for is undone), status or stop.
+/// start (wait with the others for readiness), leave (wait no longer; a start that nobody waits for is undone), status, engine
+/// (have a look at an external Temporal) or stop.
 /// </param>
 /// <param name="TimeoutMs">For stop: how long each component may take before it is killed.</param>
 sealed record ControlRequest(string Command, long? TimeoutMs = null)
@@ -14,6 +15,7 @@ sealed record ControlRequest(string Command, long? TimeoutMs = null)
     public const string Start = "start";
     public const string Leave = "leave";
     public const string Status = "status";
+    public const string Engine = "engine";
     public const string Stop = "stop";
 }
 
@@ -44,6 +46,9 @@ sealed record ControlReply
     /// <summary>The answer to status: <see cref="State"/>.</summary>
     public const string Status = "status";
 
+    /// <summary>The answer to engine: <see cref="Temporal"/>.</summary>
+    public const string Engine = "engine";
+
     /// <summary>The answer to leave where others still wait.</summary>
     public const string Left = "left";
 
@@ -60,6 +65,7 @@ sealed record ControlReply
     public long? Done { get; init; }
     public long? Total { get; init; }
     public StackState? State { get; init; }
+    public TemporalStatus? Temporal { get; init; }
     public FailureDocument? Failure { get; init; }
 
     public string ToJson() => JsonSerializer.Serialize(this, ControlJson.Default.ControlReply);

@@ -14,6 +14,18 @@ static class TemporalReadiness
     /// <summary>How long one that others run may keep us without being usable, before anything of ours is started.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long it may take to be connected, and then to say its first word.</summary>
+    static readonly TimeSpan ForConnection = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long a look at one that should run may take, each step of it.</summary>
+    static readonly TimeSpan Glance = TimeSpan.FromSeconds(2);
+
+    /// <summary>
+    /// The oldest server that does all that is asked of it: next_retry_delay, by which a run goes on a moment after its runner died
+    /// and a model's Retry-After is kept, came with it (read on 2026-11-24 from temporalio/features#419 and the SDKs' notes).
+    /// </summary>
+    static readonly Version Oldest = new(1, 24);
+
     /// <summary>
     /// Asks a Temporal that others run, and answers the server's version. Fails with what is wrong with it: at once where
     /// there is no connection or the answer is final, after ten seconds where it is silent or does not serve.
@@ -25,12 +37,50 @@ static class TemporalReadiness
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, limit.Token);
         try
         {
-            return await Wait(connection, starting: false, time, either.Token, why => reason = why);
+            await Probe.Run(connection, ForConnection, time, either.Token);
+            var version = await Wait(connection, starting: false, time, either.Token, why => reason = why);
+            return IsTooOld(version) ? throw TooOld(connection, $"its version is {version}") : version;
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
             throw new Failure(
                 $"Temporal at {connection.Address} cannot be used", reason ?? $"it did not answer within {Patience.TotalSeconds:0} s", "Check TEMPORAL_SERVICE_ADDRESS or temporal.address, and that it runs");
+        }
+    }
+
+    /// <summary>A look at an engine that should run: whether it answers, how many of our workflows run, and what is wrong. Takes seconds at most.</summary>
+    public static async Task<(bool Reachable, int? Running, string? Why)> Look(TemporalConnection connection, TimeProvider time, CancellationToken cancel)
+    {
+        try
+        {
+            using var channel = Channels.ToTemporal(connection);
+            var request = new CountWorkflowExecutionsRequest { Namespace = connection.Namespace, Query = $"WorkflowType = '{TurnWorkflow.Type}' AND ExecutionStatus = 'Running'" };
+            var answer = await new WorkflowService.WorkflowServiceClient(channel).CountWorkflowExecutionsAsync(request, CallTime.Within(Glance, cancel));
+            return (true, (int)answer.Count, null);
+        }
+        catch (RpcException e) when (!cancel.IsCancellationRequested)
+        {
+            // An engine that cannot count answers all the same.
+            if (e.StatusCode is StatusCode.Unimplemented or StatusCode.InvalidArgument) return (true, null, null);
+            if (e.StatusCode is StatusCode.NotFound) return (true, null, Refused(connection, e).Message);
+            return (false, null, await Reason(connection, e, time, cancel));
+        }
+        catch (Failure e)
+        {
+            return (false, null, e.Message);
+        }
+    }
+
+    static async Task<string> Reason(TemporalConnection connection, RpcException e, TimeProvider time, CancellationToken cancel)
+    {
+        try
+        {
+            if (e.StatusCode is not (StatusCode.Unauthenticated or StatusCode.PermissionDenied)) await Probe.Run(connection, Glance, time, cancel);
+            return Refused(connection, e).Message;
+        }
+        catch (Failure found)
+        {
+            return found.Message;
         }
     }
 
@@ -53,10 +103,10 @@ static class TemporalReadiness
         {
             try
             {
-                if (await IsServing(health, cancel))
+                if (await IsServing(health, starting, cancel))
                 {
                     await service.DescribeNamespaceAsync(new DescribeNamespaceRequest { Namespace = connection.Namespace }, Options(cancel));
-                    return (await service.GetSystemInfoAsync(new GetSystemInfoRequest(), Options(cancel))).ServerVersion;
+                    return await Version(connection, service, cancel);
                 }
                 notYet?.Invoke("it answers, and does not serve yet");
             }
@@ -79,22 +129,40 @@ static class TemporalReadiness
         }
     }
 
-    static async Task<bool> IsServing(Health.HealthClient health, CancellationToken cancel)
+    static async Task<string> Version(TemporalConnection connection, WorkflowService.WorkflowServiceClient service, CancellationToken cancel)
+    {
+        try
+        {
+            return (await service.GetSystemInfoAsync(new GetSystemInfoRequest(), Options(cancel))).ServerVersion;
+        }
+        catch (RpcException e) when (e.StatusCode == StatusCode.Unimplemented)
+        {
+            throw TooOld(connection, "it does not tell its version, which every server does since 1.15");
+        }
+    }
+
+    /// <summary>False for what cannot be read: who gives themselves another name knows why.</summary>
+    static bool IsTooOld(string version) => System.Version.TryParse(version.Split('-', '+')[0].TrimStart('v'), out var number) && number < Oldest;
+
+    static Failure TooOld(TemporalConnection connection, string why) => new(
+        $"The server at {connection.Address} is too old", $"{why}; Stigmer needs {Oldest} or later", "Upgrade it, or use another: TEMPORAL_SERVICE_ADDRESS or temporal.address");
+
+    static async Task<bool> IsServing(Health.HealthClient health, bool starting, CancellationToken cancel)
     {
         try
         {
             var answer = await health.CheckAsync(new HealthCheckRequest { Service = TemporalConnection.Service }, Options(cancel));
             return answer.Status == HealthCheckResponse.Types.ServingStatus.Serving;
         }
-        catch (RpcException e) when (e.StatusCode == StatusCode.Unimplemented)
+        catch (RpcException e) when (e.StatusCode is StatusCode.Unimplemented or StatusCode.Unauthenticated or StatusCode.PermissionDenied)
         {
             // A gateway in front of a cluster need not pass health checks on; the next question tells as much.
             return true;
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.NotFound)
         {
-            // Its health service is up before the service that it is asked about.
-            return false;
+            // Its health service is up before the service that it is asked about. Of one that runs, the next question tells more.
+            return !starting;
         }
     }
 
@@ -103,6 +171,7 @@ static class TemporalReadiness
         _ when TlsProblem(e) is not null => false,
         StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.InvalidArgument or StatusCode.Unimplemented => false,
         StatusCode.NotFound => starting,
+        _ when IsNoGrpc(e) => false,
         _ when ConnectionProblem(e) is not null => starting,
         _ => true,
     };
@@ -122,10 +191,19 @@ static class TemporalReadiness
         _ when ConnectionProblem(e) is { } problem => new(
             $"Temporal at {connection.Address} cannot be reached", problem, "Check TEMPORAL_SERVICE_ADDRESS or temporal.address, and that it runs", inner: e),
         StatusCode.NotFound => new($"Namespace {connection.Namespace} does not exist at {connection.Address}", null, "Set TEMPORAL_NAMESPACE or temporal.namespace to one that does", inner: e),
-        StatusCode.Unauthenticated or StatusCode.PermissionDenied => new(
-            $"Temporal at {connection.Address} refuses us", e.Status.Detail, "Check TEMPORAL_API_KEY and TEMPORAL_NAMESPACE", inner: e),
-        _ => new($"Temporal at {connection.Address} cannot be used", $"{e.StatusCode}: {e.Status.Detail}", "Check that the address is a Temporal's gRPC port", inner: e),
+        StatusCode.Unauthenticated or StatusCode.PermissionDenied when connection.ApiKey is not null => new(
+            $"Temporal at {connection.Address} rejects the API key", $"for namespace {connection.Namespace} it answers '{e.Status.Detail}'",
+            "Set TEMPORAL_API_KEY (or the file of temporal.api_key_file) to a key that is valid there, and TEMPORAL_NAMESPACE to its namespace", inner: e),
+        StatusCode.Unauthenticated => new($"Temporal at {connection.Address} wants an API key", $"it answers '{e.Status.Detail}'", "Set TEMPORAL_API_KEY, or temporal.api_key_file", inner: e),
+        StatusCode.PermissionDenied => new(
+            $"Temporal at {connection.Address} does not let us into namespace {connection.Namespace}", $"it answers '{e.Status.Detail}'", "Check TEMPORAL_NAMESPACE, TEMPORAL_API_KEY and the client certificate", inner: e),
+        StatusCode.Unimplemented => new($"What answers at {connection.Address} is no Temporal", "it does not know Temporal's service", "Check TEMPORAL_SERVICE_ADDRESS or temporal.address", inner: e),
+        _ when IsNoGrpc(e) => new($"What answers at {connection.Address} is no Temporal", "it speaks HTTP/2 and not gRPC", "Check TEMPORAL_SERVICE_ADDRESS or temporal.address", inner: e),
+        _ => new($"Temporal at {connection.Address} cannot be used", $"{e.StatusCode}: {e.Status.Detail}", "Check that the address is a Temporal's gRPC port, and that it is well", inner: e),
     };
+
+    // The gRPC client's own words for an answer of another content type.
+    static bool IsNoGrpc(RpcException e) => e.Status.Detail.StartsWith("Bad gRPC response", StringComparison.Ordinal);
 
     static CallOptions Options(CancellationToken cancel) => CallTime.Within(PerQuestion, cancel);
 }

@@ -83,6 +83,108 @@ public sealed class ExternalTests : IDisposable
     }
 
     [Fact]
+    public async Task Runs_go_through_TLS_with_a_client_certificate_and_a_key_and_without_them_nothing_starts()
+    {
+        using var authority = new Certificates();
+        using var certificate = authority.Issue("temporal.example");
+        using var own = authority.Issue("me");
+        var (serverCertificate, serverKey) = Certificates.Write(certificate, folder, "server");
+        var (ownCertificate, ownKey) = Certificates.Write(own, folder, "own");
+        var ca = Path.Combine(folder, "ca.pem");
+        await File.WriteAllTextAsync(ca, authority.Authority, TestContext.Current.CancellationToken);
+        await using var temporal = Standin.Start(
+            "temporal", "1.99.0", "server", "start-dev", "--port", "0", "--db-filename", Path.Combine(folder, "t.db"), "--headless",
+            "--tls-cert", serverCertificate, "--tls-key", serverKey, "--tls-client-ca", ca, "--api-key", "k3y");
+        var address = (await temporal.Line(line => line.StartsWith("Server:", StringComparison.Ordinal))).Split(' ')[^1];
+        await using var ollama = await Ollama.Start(Ollama.ToolsThenAnswer(3, "Done."));
+
+        await using var byFile = External(ollama, null);
+        File.WriteAllText(Path.Combine(byFile.Home, "key"), "k3y\n");
+        byFile.Configure($$"""
+            backend:
+              local:
+                endpoint: localhost:0
+                llm: { provider: ollama, base_url: "{{ollama.Url}}" }
+                temporal:
+                  address: {{address}}
+                  api_key_file: key
+                  tls: { ca_file: {{ca}}, cert_file: {{ownCertificate}}, key_file: {{ownKey}}, server_name: temporal.example }
+            """);
+        (await byFile.Run("local")).Exits(0);
+        Assert.Equal("Done.\n", (await byFile.Run("run", "By file")).Exits(0).Out);
+
+        await using var byVariable = External(ollama, address);
+        async Task Refused(string what)
+        {
+            var started = (await byVariable.Run("local")).Exits(1);
+            Assert.StartsWith($"✗ {what}\n", started.Error, StringComparison.Ordinal);
+            Assert.DoesNotContain("Starting", started.Out, StringComparison.Ordinal);
+        }
+
+        await Refused($"Temporal at {address} wants TLS");
+        byVariable.Environment["TEMPORAL_TLS_SERVER_CA_CERT_DATA"] = authority.Authority;
+        await Refused($"The certificate of Temporal at {address} is not for the name localhost");
+        byVariable.Environment["TEMPORAL_TLS_SERVER_NAME"] = "temporal.example";
+        await Refused($"Temporal at {address} wants a client certificate");
+        byVariable.Environment["TEMPORAL_TLS_CLIENT_CERT_DATA"] = own.ExportCertificatePem();
+        byVariable.Environment["TEMPORAL_TLS_CLIENT_KEY_DATA"] = Certificates.KeyOf(own);
+        await Refused($"Temporal at {address} wants an API key");
+        byVariable.Environment["TEMPORAL_API_KEY"] = "wr0ng";
+        await Refused($"Temporal at {address} rejects the API key");
+        byVariable.Environment["TEMPORAL_API_KEY"] = "k3y";
+        byVariable.Environment["TEMPORAL_NAMESPACE"] = "team";
+        await Refused($"Namespace team does not exist at {address}");
+        byVariable.Environment.Remove("TEMPORAL_NAMESPACE");
+        (await byVariable.Run("local")).Exits(0);
+        Assert.Equal("Done.\n", (await byVariable.Run("run", "By variable")).Exits(0).Out);
+
+        // The daemon looks, whatever the shell that asks has in its environment.
+        foreach (var name in byVariable.Environment.Keys.Where(name => name.StartsWith("TEMPORAL_", StringComparison.Ordinal)).ToList()) byVariable.Environment.Remove(name);
+        var seen = (await byVariable.Status()).GetProperty("temporal");
+        Assert.Equal((true, 0), (seen.GetProperty("reachable").GetBoolean(), seen.GetProperty("runningWorkflows").GetInt32()));
+        Assert.DoesNotContain("k3y", byVariable.Logs() + byFile.Logs(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_outage_shows_in_the_status_and_restarts_nothing()
+    {
+        var port = Ports.Free();
+        string[] arguments = ["temporal", "1.99.0", "server", "start-dev", "--port", $"{port}", "--db-filename", Path.Combine(folder, "t.db"), "--headless"];
+        await using var ollama = await Ollama.Start(Ollama.ToolsThenAnswer(2, "Done."));
+        await using var first = Standin.Start(arguments);
+        await first.Line(line => line.StartsWith("Server:", StringComparison.Ordinal));
+        await using var stack = External(ollama, $"localhost:{port}");
+        (await stack.Run("local")).Exits(0);
+        first.Signal(9);
+        await first.End();
+
+        var status = (await stack.Run("local", "status", "--json")).Exits(0).Json;
+        var temporal = status.GetProperty("temporal");
+        Assert.False(temporal.GetProperty("reachable").GetBoolean());
+        Assert.Equal($"Temporal at localhost:{port} cannot be reached: the connection is refused: nobody listens on that port", temporal.GetProperty("detail").GetString());
+        Assert.Contains("cannot be reached", (await stack.Run("local", "status")).Exits(0).Out, StringComparison.Ordinal);
+        Assert.All(status.GetProperty("components").EnumerateArray(), component => Assert.Equal(0, component.GetProperty("restarts").GetInt32()));
+
+        await using var second = Standin.Start(arguments);
+        Assert.Equal("Done.\n", (await stack.Run("run", "Go on")).Exits(0).Out);
+        var after = await stack.Status();
+        Assert.True(after.GetProperty("temporal").GetProperty("reachable").GetBoolean());
+        Assert.Equal(Pids(status), Pids(after));
+
+        static IEnumerable<int> Pids(System.Text.Json.JsonElement status) => status.GetProperty("components").EnumerateArray().Select(component => component.GetProperty("pid").GetInt32());
+    }
+
+    [Fact]
+    public async Task The_official_clients_name_for_an_address_is_pointed_out_and_not_obeyed()
+    {
+        await using var stack = Stack.Create();
+        stack.Environment["TEMPORAL_ADDRESS"] = "temporal.example:7233";
+        var started = (await stack.Run("local")).Exits(0);
+        Assert.Equal("⚠ TEMPORAL_ADDRESS=temporal.example:7233 is not used: to use that Temporal, set TEMPORAL_SERVICE_ADDRESS to it\n", started.Error);
+        Assert.Equal("embedded", (await stack.Status()).GetProperty("temporal").GetProperty("mode").GetString());
+    }
+
+    [Fact]
     public async Task A_run_outlives_a_restart_of_the_Temporal()
     {
         var port = Ports.Free();
@@ -105,7 +207,7 @@ public sealed class ExternalTests : IDisposable
         Assert.Equal([1, 2, 3], ollama.Calls.Select(call => call.Step));
     }
 
-    static Stack External(Ollama ollama, string address)
+    static Stack External(Ollama ollama, string? address)
     {
         var stack = Stack.Create(ollama);
         stack.Configure($$"""
@@ -114,7 +216,7 @@ public sealed class ExternalTests : IDisposable
                 endpoint: localhost:0
                 llm: { provider: ollama, base_url: "{{ollama.Url}}" }
             """);
-        stack.Environment["TEMPORAL_SERVICE_ADDRESS"] = address;
+        if (address is not null) stack.Environment["TEMPORAL_SERVICE_ADDRESS"] = address;
         return stack;
     }
 }

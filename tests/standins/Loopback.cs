@@ -25,8 +25,8 @@ static class Loopback
         tls);
 
     /// <summary>gRPC with one service, which is this very object.</summary>
-    public static Task<WebApplication> Grpc<TService>(TService service, int port = 0) where TService : class =>
-        Grpc(services => services.AddSingleton(service), app => app.MapGrpcService<TService>(), port);
+    public static Task<WebApplication> Grpc<TService>(TService service, int port = 0, HttpsConnectionAdapterOptions? tls = null) where TService : class =>
+        Grpc(services => services.AddSingleton(service), app => app.MapGrpcService<TService>(), port, tls);
 
     /// <summary>HTTP/1.1.</summary>
     public static Task<WebApplication> Http(Action<WebApplication> map, int port = 0) => Start(HttpProtocols.Http1, port, _ => { }, map);

@@ -9,6 +9,7 @@ using Grpc.Net.Client;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Stigmer.Config;
 using Stigmer.Rpc;
+using Stigmer.Standins;
 
 namespace Stigmer.Tests.Rpc;
 
@@ -146,9 +147,9 @@ public class ChannelsTests
     [Fact]
     public async Task TLS_with_a_CA_of_ones_own_a_client_certificate_and_another_server_name()
     {
-        using var authority = Authority();
-        using var serverCertificate = Issue(authority, "temporal.example");
-        using var clientCertificate = Issue(authority, "client");
+        using var authority = new Certificates();
+        using var serverCertificate = authority.Issue("temporal.example");
+        using var clientCertificate = authority.Issue("client");
         X509Certificate2? seen = null;
         await using var server = await GrpcEcho.Start(tls: new HttpsConnectionAdapterOptions
         {
@@ -157,7 +158,7 @@ public class ChannelsTests
             ClientCertificateValidation = (certificate, _, _) => (seen = certificate) is not null,
         });
         var tls = new TemporalTls(
-            CaData: authority.ExportCertificatePem(), CertData: clientCertificate.ExportCertificatePem(), KeyData: clientCertificate.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem(),
+            CaData: authority.Authority, CertData: clientCertificate.ExportCertificatePem(), KeyData: Certificates.KeyOf(clientCertificate),
             ServerName: "temporal.example");
         var connection = new TemporalConnection(new HostPort("localhost", server.Port), "default", "key", tls);
         using var channel = Channels.ToTemporal(connection);
@@ -182,6 +183,16 @@ public class ChannelsTests
         Assert.Equal((2, "The TLS CA certificate /nowhere/ca.pem cannot be read"), Said(Fails(new TemporalTls(CaFile: "/nowhere/ca.pem"))));
         Assert.Equal((2, "The TLS client key is missing"), Said(Fails(new TemporalTls(CertData: "x"))));
         Assert.Equal((2, "The TLS client certificate is not usable"), Said(Fails(new TemporalTls(CertData: "x", KeyData: "y"))));
+        using var authority = new Certificates();
+        using var one = authority.Issue("one");
+        using var other = authority.Issue("other");
+        var certificate = one.ExportCertificatePem();
+        const string NotIts = "The TLS client key does not belong to the client certificate";
+        Assert.Equal((2, NotIts), Said(Fails(new TemporalTls(CertData: certificate, KeyData: Certificates.KeyOf(other)))));
+        Assert.Equal((2, NotIts), Said(Fails(new TemporalTls(CertData: certificate, KeyData: RSA.Create(2048).ExportPkcs8PrivateKeyPem()))));
+        Assert.Equal((2, "The TLS client key is not usable"), Said(Fails(new TemporalTls(CertData: certificate, KeyData: certificate))));
+        var locked = one.GetECDsaPrivateKey()!.ExportEncryptedPkcs8PrivateKeyPem("secret", new PbeParameters(PbeEncryptionAlgorithm.Aes128Cbc, HashAlgorithmName.SHA256, 1));
+        Assert.Equal((2, "The TLS client key is protected by a password"), Said(Fails(new TemporalTls(CertData: certificate, KeyData: locked))));
         static (int, string) Said(Failure failure) => (failure.ExitCode, failure.What);
     }
 
@@ -208,25 +219,6 @@ public class ChannelsTests
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
-
-    static X509Certificate2 Authority()
-    {
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest("CN=authority", key, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
-        return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-    }
-
-    static X509Certificate2 Issue(X509Certificate2 authority, string name)
-    {
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
-        var names = new SubjectAlternativeNameBuilder();
-        names.AddDnsName(name);
-        request.CertificateExtensions.Add(names.Build());
-        using var bare = request.Create(authority, DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddHours(1), RandomNumberGenerator.GetBytes(8));
-        return bare.CopyWithPrivateKey(key);
     }
 
     /// <summary>A proxy that answers one CONNECT as told, and tunnels to a port of this machine.</summary>

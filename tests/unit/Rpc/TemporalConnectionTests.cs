@@ -1,3 +1,4 @@
+using Grpc.Health.V1;
 using Stigmer.Config;
 using Stigmer.Rpc;
 
@@ -56,6 +57,28 @@ public class TemporalConnectionTests
     public void Its_text_holds_no_secret() =>
         Assert.DoesNotContain("key", new TemporalConnection(Address, "default", "key", new TemporalTls(KeyData: "key")).ToString(), StringComparison.Ordinal);
 
+    [Fact]
+    public async Task Headers_of_ones_own_go_with_every_call_and_to_every_child()
+    {
+        (string, string)[] variables = [("TEMPORAL_SERVICE_ADDRESS", "h:1"), ("TEMPORAL_GRPC_META_X_TEAM", "blue"), ("TEMPORAL_GRPC_META_EMPTY", ""), ("TEMPORAL_GRPC_META_TEMPORAL_NAMESPACE", "other")];
+        var connection = From(variables)!;
+        Assert.Equal(new Dictionary<string, string> { ["x-team"] = "blue", ["temporal-namespace"] = "other" }, connection.Metadata);
+        Assert.Contains(new("TEMPORAL_GRPC_META_X_TEAM", "blue"), connection.ToEnvironment());
+        await using var server = await GrpcEcho.Start();
+        using var channel = Channels.ToTemporal(connection with { Address = new HostPort("127.0.0.1", server.Port) });
+        await new Health.HealthClient(channel).CheckAsync(new HealthCheckRequest(), cancellationToken: TestContext.Current.CancellationToken);
+        var call = Assert.Single(server.Calls);
+        Assert.Equal(("blue", "other"), (call["x-team"].ToString(), call["temporal-namespace"].ToString()));
+    }
+
+    [Fact]
+    public void A_header_that_cannot_be_sent_is_refused_without_its_value()
+    {
+        var failure = Assert.Throws<Failure>(() => From(("TEMPORAL_SERVICE_ADDRESS", "h:1"), ("TEMPORAL_GRPC_META_X", "sec\nret")));
+        Assert.Equal(2, failure.ExitCode);
+        Assert.DoesNotContain("sec", failure.ToString(), StringComparison.Ordinal);
+    }
+
     static TemporalConnection? From(params (string Name, string Value)[] environment) =>
-        TemporalConnection.From(name => environment.FirstOrDefault(pair => pair.Name == name).Value);
+        TemporalConnection.From(name => environment.FirstOrDefault(pair => pair.Name == name).Value, environment.Select(pair => pair.Name));
 }
