@@ -16,10 +16,19 @@ static class Runs
     public static Argument<string> IdArgument() => new("ID") { Description = "The run's id, a unique beginning of it, or last" };
 
     /// <summary>The run by its id, a unique beginning of it, or last, with its transcript.</summary>
-    public static Task<GetRunResponse> Find(ServerLink link, string id, CancellationToken cancel)
+    public static async Task<GetRunResponse> Find(ServerLink link, string id, CancellationToken cancel)
     {
-        var request = new GetRunRequest { Run = id };
-        return link.Call((client, options) => client.GetRunAsync(request, options).ResponseAsync, cancel);
+        Task<GetRunResponse> Get(GetRunRequest request) => link.Call((client, options) => client.GetRunAsync(request, options).ResponseAsync, cancel);
+
+        var found = await Get(new GetRunRequest { Run = id });
+        for (var next = found.Next; next is not null;)
+        {
+            var more = await Get(next);
+            found.Transcript.Add(more.Transcript);
+            found.Run = more.Run;
+            next = more.Next;
+        }
+        return found;
     }
 
     /// <summary>An id as the server knows it. Fails with exit code 2 on what cannot be one.</summary>

@@ -40,20 +40,20 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
         if (filled.Refused) return new ModelReport { Outcome = Outcome.Refused };
         if (filled.Entry is null) return new ModelReport { Outcome = Outcome.TimedOut, WorkedMs = (long)time.GetElapsedTime(started).TotalMilliseconds };
         var stored = filled.Entry.Answer ?? throw new ActivityFailure(new("The server holds something else than a model's answer", $"{slot}"), retryable: false);
-        if (spec is not null || stored.Calls.Count == 0) return Report(stored, [], spec?.Yes == true);
+        if (spec is not null || stored.Calls.Count == 0) return Report(stored, new HashSet<int>(), new HashSet<int>(), spec?.Yes == true);
 
         // The answer was there before us: so may be results of its calls.
         var known = await transcripts.ReadStep(task.Run, task.Turn, task.Step, attempt.Stop);
-        return Report(stored, known.Done.ToHashSet(), known.Spec.Yes);
+        return Report(stored, known.Done.ToHashSet(), known.Approved, known.Spec.Yes);
     }
 
-    static ModelReport Report(ModelAnswer answer, HashSet<int> done, bool yes) => new()
+    static ModelReport Report(ModelAnswer answer, HashSet<int> done, IReadOnlySet<int> approved, bool yes) => new()
     {
         Finish = answer.FinishReason.ToString(),
         Tokens = answer.Usage is { } usage ? usage.InputTokens + usage.OutputTokens : 0,
         WorkedMs = answer.WorkedMs,
         ReadUpTo = answer.ReadUpTo,
-        Calls = [.. answer.Calls.Select(call => new CallReport(call.Slot, call.Name, StateOf(call, done, yes)))],
+        Calls = [.. answer.Calls.Select(call => new CallReport(call.Slot, call.Name, StateOf(call, done, yes || approved.Contains(call.Slot))))],
     };
 
     static CallState StateOf(ToolCall call, HashSet<int> done, bool yes)

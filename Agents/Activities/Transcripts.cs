@@ -15,7 +15,8 @@ sealed class Transcripts(RunnerServer server)
     readonly ConcurrentDictionary<string, Kept> kept = new(StringComparer.Ordinal);
 
     /// <summary>A run's spec, the entries before a step, and those of the step itself.</summary>
-    internal sealed record Transcript(RunSpec Spec, IReadOnlyList<TranscriptEntry> Before, IReadOnlyList<TranscriptEntry> OfStep)
+    /// <param name="Approved">The slots of the step to which a person has said yes, and that have no result yet.</param>
+    internal sealed record Transcript(RunSpec Spec, IReadOnlyList<TranscriptEntry> Before, IReadOnlyList<TranscriptEntry> OfStep, IReadOnlySet<int> Approved)
     {
         /// <summary>The model's answer of the step; null: there is none yet.</summary>
         public ModelAnswer? Answer => OfStep.FirstOrDefault(entry => entry.Answer is not null)?.Answer;
@@ -35,7 +36,7 @@ sealed class Transcripts(RunnerServer server)
         var spec = items.Select(item => item.Spec).FirstOrDefault(spec => spec is not null) ?? known.Spec ?? new RunSpec { RunId = run };
         var entries = items.Where(item => item.Entry is not null).Select(item => item.Entry).ToList();
         bool IsOfStep(TranscriptEntry entry) => entry.User is null && (entry.Turn, entry.Step).CompareTo((turn, step)) >= 0;
-        var transcript = new Transcript(spec, [.. known.Entries, .. entries.Where(entry => !IsOfStep(entry))], [.. entries.Where(IsOfStep)]);
+        var transcript = new Transcript(spec, [.. known.Entries, .. entries.Where(entry => !IsOfStep(entry))], [.. entries.Where(IsOfStep)], Approved(items, turn, step));
         Keep(run, Kept.Of(spec, transcript.Before));
         return transcript;
     }
@@ -46,11 +47,15 @@ sealed class Transcripts(RunnerServer server)
         var request = new ReadTranscriptRequest { RunId = run, AfterTurn = turn, AfterStep = step - 1, AfterSlot = int.MaxValue, AfterMessage = long.MaxValue };
         var items = await server.Read(request, cancel);
         var spec = items.Select(item => item.Spec).FirstOrDefault(spec => spec is not null) ?? new RunSpec { RunId = run };
-        return new Transcript(spec, [], [.. items.Select(item => item.Entry).Where(entry => entry is { User: null } && entry.Turn == turn && entry.Step == step)]);
+        return new Transcript(
+            spec, [], [.. items.Select(item => item.Entry).Where(entry => entry is { User: null } && entry.Turn == turn && entry.Step == step)], Approved(items, turn, step));
     }
 
     /// <summary>Forgets a run that has ended.</summary>
     public void Forget(string run) => kept.TryRemove(run, out _);
+
+    static HashSet<int> Approved(IEnumerable<ReadTranscriptResponse> items, int turn, int step) =>
+        [.. items.Select(item => item.Approved).Where(place => place is not null && place.Turn == turn && place.Step == step).Select(place => place.Slot)];
 
     void Keep(string run, Kept of)
     {

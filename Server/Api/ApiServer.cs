@@ -63,9 +63,11 @@ sealed class ApiServer : IAsyncDisposable
         builder.Services.AddSingleton(faults);
         builder.Services.AddSingleton(new RunApi(store, stopping));
         builder.Services.AddSingleton<IServiceMethodProvider<RunApi>>(RunApi.Methods(faults));
+        builder.Services.AddSingleton(new AgentApi(store));
+        builder.Services.AddSingleton<IServiceMethodProvider<AgentApi>>(AgentApi.Methods(faults));
         builder.Services.AddSingleton(new RunnerApi(store, missing, log, stopping));
         builder.Services.AddSingleton<IServiceMethodProvider<RunnerApi>>(RunnerApi.Methods(faults));
-        List<string> services = ["", "stigmer.v1.RunService", "stigmer.v1.RunnerService"];
+        List<string> services = ["", "stigmer.v1.AgentService", "stigmer.v1.RunService", "stigmer.v1.RunnerService"];
         if (engine is not null) services.Add(TemporalConnection.Service);
         builder.Services.AddSingleton(new HealthApi(services, stopping));
         builder.Services.AddSingleton<IServiceMethodProvider<HealthApi>>(HealthApi.Methods(faults));
@@ -75,6 +77,7 @@ sealed class ApiServer : IAsyncDisposable
         var authorization = new Authorization(token);
         application.Use(next => context => authorization.Check(context, next));
         application.MapGrpcService<RunApi>();
+        application.MapGrpcService<AgentApi>();
         application.MapGrpcService<RunnerApi>();
         application.MapGrpcService<HealthApi>();
         if (engine is not null) application.MapEngine(engine);

@@ -13,10 +13,12 @@ sealed class RunApi(RunStore store, CancellationToken stopping)
     public static ServiceMethods<RunApi> Methods(Faults faults) => new("stigmer.v1.RunService", faults, m =>
     {
         m.Unary<StartRunRequest, StartRunResponse>("StartRun", async (api, request, _) => new() { Run = await api.store.Start(request) });
-        m.Unary<GetRunRequest, GetRunResponse>("GetRun", (api, request, _) => api.store.Get(request.Run));
+        m.Unary<GetRunRequest, GetRunResponse>("GetRun", (api, request, _) => api.store.Get(request));
         m.Unary<ListRunsRequest, ListRunsResponse>("ListRuns", async (api, request, _) => new() { Runs = { await api.store.List(request) } });
         m.Unary<CancelRunRequest, CancelRunResponse>("CancelRun", async (api, request, _) => new() { Run = await api.store.Cancel(request) });
         m.Unary<ResumeRunRequest, ResumeRunResponse>("ResumeRun", async (api, request, _) => new() { Run = await api.store.Resume(request) });
+        m.Unary<SendMessageRequest, SendMessageResponse>("SendMessage", (api, request, _) => api.store.Send(request));
+        m.Unary<DecideCallsRequest, DecideCallsResponse>("DecideCalls", (api, request, _) => api.store.Decide(request));
         m.ServerStream<WatchRunRequest, WatchRunResponse>("WatchRun", (api, request, responses, context) => api.WatchRun(request, responses, context));
     });
 
@@ -30,9 +32,9 @@ sealed class RunApi(RunStore store, CancellationToken stopping)
         Run? shown = null;
         while (true)
         {
-            var (now, ended, entries) = await store.Since(run, place);
+            var (now, ended, entries, more) = await store.Since(run, place);
             if (shown is null) await Write(new WatchRunResponse { Run = now });
-            else if (shown.Status != now.Status || shown.WaitingFor != now.WaitingFor) await Write(new WatchRunResponse { Changed = now });
+            else if (shown.Status != now.Status || shown.WaitingFor != now.WaitingFor || !shown.WaitingCalls.Equals(now.WaitingCalls)) await Write(new WatchRunResponse { Changed = now });
             shown = now;
             foreach (var entry in entries)
             {
@@ -44,6 +46,7 @@ sealed class RunApi(RunStore store, CancellationToken stopping)
                 await Write(new WatchRunResponse { Done = now });
                 return;
             }
+            if (more && entries.Count > 0) continue;
             while (await Next() is var happened && happened is not RunEvent.Look)
             {
                 // Of a step whose answer was sent nothing more is to be told.

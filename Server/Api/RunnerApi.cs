@@ -89,10 +89,16 @@ sealed class RunnerApi(RunStore store, Action<string> missing, Log log, Cancella
     async Task ReadTranscript(ReadTranscriptRequest request, IServerStreamWriter<ReadTranscriptResponse> responses, ServerCallContext context)
     {
         var after = new RunStore.Place(request.AfterTurn, request.AfterStep, request.AfterSlot, request.AfterMessage);
-        var (spec, entries) = await store.Transcript(request.RunId, after);
-        if (spec is null) throw Refusal.Later($"This server does not know run {request.RunId}");
+        var spec = await store.SpecOf(request.RunId) ?? throw Refusal.Later($"This server does not know run {request.RunId}");
         await responses.WriteAsync(new ReadTranscriptResponse { Spec = spec }, context.CancellationToken);
-        foreach (var entry in entries) await responses.WriteAsync(new ReadTranscriptResponse { Entry = entry }, context.CancellationToken);
+        while (await store.Transcript(request.RunId, after) is var page)
+        {
+            foreach (var entry in page.Entries) await responses.WriteAsync(new ReadTranscriptResponse { Entry = entry }, context.CancellationToken);
+            if (page.Next is not { } next) break;
+            after = next;
+        }
+        // After the entries: what was said yes to by now, the answer that asked for it included.
+        foreach (var approved in await store.Approved(request.RunId)) await responses.WriteAsync(new ReadTranscriptResponse { Approved = approved }, context.CancellationToken);
     }
 
     Task<AppendResponse> Append(AppendRequest request) => store.Append(request);

@@ -96,7 +96,7 @@ sealed partial class RunStore
         // What the stored answer of the first step cost, its CallModel reports; the results of its calls report nothing any more.
         var (tokens, worked) = c.First(
             "SELECT sum(CASE WHEN step < $3 THEN input_tokens + output_tokens ELSE 0 END), sum(CASE WHEN step < $3 OR slot > 0 THEN worked_ms ELSE 0 END) "
-            + "FROM slots WHERE run = $1 AND turn = $2 AND step > $4",
+            + "FROM slots WHERE run = $1 AND turn = $2 AND (step > $4 OR $4 = 0)",
             r => (r.IsDBNull(0) ? 0 : r.GetInt64(0), r.IsDBNull(1) ? 0 : r.GetInt64(1)), turn.Run, turn.Turn, first, turn.BaseStep);
         if (first == turn.BaseStep)
         {
@@ -120,6 +120,7 @@ sealed partial class RunStore
             MaxSteps = spec.Limits?.MaxSteps ?? 0,
             TimeoutMs = spec.Limits?.TimeoutMs ?? 0,
             MaxTotalTokens = spec.Limits?.MaxTotalTokens ?? 0,
+            OpensTools = spec.McpServers.Count > 0 && Stored(c, turn, step: 0, slot: 0) is null,
         };
     });
 

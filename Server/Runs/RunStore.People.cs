@@ -18,24 +18,13 @@ sealed partial class RunStore
         {
             throw Refusal.Invalid($"There is no provider '{request.Provider}': {string.Join(", ", Providers.Names)}");
         }
-        if (request.Agent is not ("" or Assistant.Name)) throw Refusal.NotFound($"There is no agent '{request.Agent}'");
         if (request.Limits is { MaxSteps: < 0 } or { TimeoutMs: < 0 } or { MaxTotalTokens: < 0 }) throw Refusal.Invalid("A limit is not negative; 0 stands for none");
-        var spec = new RunSpec
-        {
-            RunId = request.RunId,
-            Agent = Assistant.Name,
-            Instructions = Assistant.Instructions,
-            Provider = request.Provider,
-            Model = request.Model,
-            Workspace = request.Workspace,
-            HostId = request.HostId.Length == 0 ? HostId : request.HostId,
-            Limits = request.Limits ?? new Limits(),
-            Yes = request.Yes,
-        };
         var run = await database.Write(t =>
         {
-            var there = t.Connection.Number("SELECT number FROM runs WHERE id = $1", spec.RunId);
+            var there = t.Connection.Number("SELECT number FROM runs WHERE id = $1", request.RunId);
             if (there != 0) return there;
+            var spec = AgentRules.Spec(Agent(t.Connection, request.Agent), request);
+            if (spec.HostId.Length == 0) spec.HostId = HostId;
             t.Execute("INSERT INTO runs (id, agent, created_at, spec) VALUES ($1, $2, $3, $4)", spec.RunId, spec.Agent, Now, spec.ToByteArray());
             var number = t.Connection.Number("SELECT last_insert_rowid()");
             BeginTurn(t, number, turn: 1, key: spec.RunId, request.Prompt);
@@ -43,6 +32,36 @@ sealed partial class RunStore
             return number;
         });
         return await Read(run);
+    }
+
+    /// <summary>
+    /// A message of a person: the open turn's next model call reads it; where the last turn has ended, whichever way, the next one
+    /// begins with it.
+    /// </summary>
+    public async Task<SendMessageResponse> Send(SendMessageRequest request)
+    {
+        if (string.IsNullOrWhiteSpace(request.Text)) throw Refusal.Invalid("A message needs words");
+        var (run, turn, message) = await database.Write(t =>
+        {
+            var c = t.Connection;
+            var number = Find(c, request.Run);
+            if (IsSaid(c, number, request.Key))
+            {
+                return c.First("SELECT turn, number FROM said WHERE run = $1 AND key = $2", r => (number, r.GetInt32(0), r.GetInt64(1)), number, request.Key);
+            }
+            var last = LastTurn(c, number)!;
+            if (!last.Open)
+            {
+                var said = BeginTurn(t, number, last.Turn + 1, request.Key, request.Text);
+                t.AfterCommit(() => log.Info("A run goes on with another turn", ("run", last.RunId), ("turn", last.Turn + 1)));
+                return (number, last.Turn + 1, said);
+            }
+            var row = Say(t, number, last.Turn, "message", request.Key, request.Text);
+            if (last.Workflow is { } workflow) Ask(t, last, "bell", workflow, last.Engine!, row);
+            t.AfterCommit(() => Events.Look(number));
+            return (number, last.Turn, row);
+        });
+        return new SendMessageResponse { Run = await Read(run), Turn = turn, Message = message };
     }
 
     /// <summary>
@@ -105,11 +124,13 @@ sealed partial class RunStore
         return await Read(run);
     }
 
-    void BeginTurn(Transaction t, long run, int turn, string key, string prompt)
+    /// <summary>The number of the message with which the turn begins.</summary>
+    long BeginTurn(Transaction t, long run, int turn, string key, string prompt)
     {
         t.Execute("INSERT INTO turns (run, turn, status, started_at) VALUES ($1, $2, $3, $4)", run, turn, RunStatus.Queued, Now);
-        Say(t, run, turn, "message", key, prompt);
+        var said = Say(t, run, turn, "message", key, prompt);
         NewLife(t, LastTurn(t.Connection, run)!, oldState: 2);
+        return said;
     }
 
     static bool IsSaid(Connection c, long run, string key)

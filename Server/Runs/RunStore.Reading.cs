@@ -8,6 +8,12 @@ namespace Stigmer.Server.Runs;
 // Runs and transcripts as they are shown, and as models read them.
 sealed partial class RunStore
 {
+    /// <summary>A part of a transcript is no larger, unless one entry alone is: far below what a message may be.</summary>
+    const long MostBytes = 8 * 1024 * 1024;
+
+    /// <summary>In characters.</summary>
+    const int LongestListedPrompt = 4096;
+
     /// <summary>A place in a transcript: everything up to and including it is known.</summary>
     /// <param name="Message">User messages up to this number are known.</param>
     public readonly record struct Place(int Turn, int Step, int Slot, long Message)
@@ -26,25 +32,44 @@ sealed partial class RunStore
     /// <summary>A run as it is shown.</summary>
     public Task<Run> Read(long run) => database.Read(c => Show(c, run));
 
-    /// <summary>A run with its whole transcript.</summary>
-    public Task<GetRunResponse> Get(string name) => database.Read(c =>
+    /// <summary>A run with its transcript, or as much of it as goes into one answer.</summary>
+    public Task<GetRunResponse> Get(GetRunRequest request) => database.Read(c =>
     {
-        var run = Find(c, name);
-        return new GetRunResponse { Run = Show(c, run), Transcript = { Entries(c, run, default) } };
+        var run = Find(c, request.Run);
+        var page = Entries(c, run, new Place(request.AfterTurn, request.AfterStep, request.AfterSlot, request.AfterMessage));
+        var response = new GetRunResponse { Run = Show(c, run), Transcript = { page.Entries } };
+        if (page.Next is { } next)
+        {
+            response.Next = new GetRunRequest { Run = response.Run.Id, AfterTurn = next.Turn, AfterStep = next.Step, AfterSlot = next.Slot, AfterMessage = next.Message };
+        }
+        return response;
     });
 
     /// <summary>The newest runs first.</summary>
-    public Task<List<Run>> List(ListRunsRequest request) => database.Read(c => c.Query(
-        "SELECT r.number FROM runs r JOIN turns t ON t.run = r.number AND t.turn = (SELECT max(turn) FROM turns WHERE run = r.number) "
-        + "WHERE ($1 = '' OR r.agent = $1) AND ($2 = 0 OR t.status = $2) ORDER BY r.number DESC LIMIT $3",
-        r => Show(c, r.GetInt64(0)), request.Agent, request.Status, request.Limit > 0 ? request.Limit : 20));
-
-    /// <summary>What a runner needs to go on: the run's spec, and every entry past the place. A null spec: the run is not known here.</summary>
-    public Task<(RunSpec? Spec, List<TranscriptEntry> Entries)> Transcript(string runId, Place after) => database.Read(c =>
+    public Task<List<Run>> List(ListRunsRequest request) => database.Read(c =>
     {
-        var run = c.Number("SELECT number FROM runs WHERE id = $1", runId);
-        return run == 0 ? (null, []) : ((RunSpec?)Spec(c, run), Entries(c, run, after));
+        var runs = new List<Run>();
+        var most = request.Limit > 0 ? request.Limit : 20;
+        // Whether a run waits is no column: it depends on who is there.
+        var stored = request.Status == RunStatus.Waiting ? RunStatus.Running : request.Status;
+        c.Each(
+            "SELECT r.number FROM runs r JOIN turns t ON t.run = r.number AND t.turn = (SELECT max(turn) FROM turns WHERE run = r.number) "
+            + "WHERE ($1 = '' OR r.agent = $1) AND ($2 = 0 OR t.status = $2) ORDER BY r.number DESC",
+            r =>
+            {
+                var run = Show(c, r.GetInt64(0));
+                if (request.Status == RunStatus.Unspecified || request.Status == run.Status) runs.Add(InList(run));
+                return runs.Count < most;
+            },
+            request.Agent, stored);
+        return runs;
     });
+
+    /// <summary>A run's spec; null: it is not known here.</summary>
+    public Task<RunSpec?> SpecOf(string runId) => database.Read(c => c.Number("SELECT number FROM runs WHERE id = $1", runId) is var run and not 0 ? Spec(c, run) : null);
+
+    /// <summary>What a runner needs to go on: every entry past the place, or as many as one page holds.</summary>
+    public Task<Page> Transcript(string runId, Place after) => database.Read(c => Entries(c, c.Number("SELECT number FROM runs WHERE id = $1", runId), after));
 
     /// <summary>The place from which a watcher goes on; who says nothing of messages knows those that stand before the place.</summary>
     public Task<Place> PlaceOf(long run, WatchRunRequest request) => database.Read(c =>
@@ -59,47 +84,67 @@ sealed partial class RunStore
     });
 
     /// <summary>What a watcher has not seen: the run, and its entries in the order of their places, without gaps.</summary>
-    public Task<(Run Run, bool Ended, List<TranscriptEntry> Entries)> Since(long run, Place after) => database.Read(c =>
+    public Task<(Run Run, bool Ended, List<TranscriptEntry> Entries, bool More)> Since(long run, Place after) => database.Read(c =>
     {
         var entries = new List<TranscriptEntry>();
         var at = after;
-        foreach (var entry in Entries(c, run, after))
+        var page = Entries(c, run, after);
+        foreach (var entry in page.Entries)
         {
             // Results are stored as they come; one that waits for an earlier slot is shown after it, so that a place says all.
             if (entry.Slot > 0 && (entry.Turn, entry.Step, entry.Slot) != (at.Turn, at.Step, at.Slot + 1)) break;
             entries.Add(entry);
             at = at.Past(entry);
         }
-        return (Show(c, run), !LastTurn(c, run)!.Open, entries);
+        return (Show(c, run), page.Next is null && !LastTurn(c, run)!.Open, entries, page.Next is not null);
     });
 
-    static List<TranscriptEntry> Entries(Connection c, long run, Place after)
+    /// <summary>A part of a transcript.</summary>
+    /// <param name="Next">Where the next part begins; null: this was the last.</param>
+    public sealed record Page(List<TranscriptEntry> Entries, Place? Next);
+
+    static Page Entries(Connection c, long run, Place after)
     {
         // Messages stand before the step that read them; those that nobody has read yet stand at the end.
         var messages = new Queue<TranscriptEntry>(c.Query(
             "SELECT number, text, said_at, read_turn, read_step, turn FROM said WHERE run = $1 AND kind = 'message' AND number > $2 ORDER BY number",
             ReadMessage, run, after.Message));
-        var stored = c.Query(
-            "SELECT entry FROM slots WHERE run = $1 AND (turn, step, slot) > ($2, $3, $4) ORDER BY turn, step, slot",
-            ReadEntry, run, after.Turn, after.Step, after.Turn == 0 ? -1 : after.Slot);
-        var entries = new List<TranscriptEntry>(messages.Count + stored.Count);
-        foreach (var entry in stored)
+        var entries = new List<TranscriptEntry>();
+        var (at, bytes) = (after, 0L);
+
+        bool Add(TranscriptEntry entry, long size)
         {
-            while (entry.Slot == 0 && messages.TryPeek(out var message) && message.Step > 0 && (message.Turn, message.Step).CompareTo((entry.Turn, entry.Step)) <= 0)
-            {
-                entries.Add(messages.Dequeue());
-            }
+            if (entries.Count > 0 && bytes + size > MostBytes) return false;
             entries.Add(entry);
+            at = at.Past(entry);
+            bytes += size;
+            return true;
         }
-        foreach (var message in messages)
+
+        bool AddMessage()
         {
-            if (message.Step == 0)
-            {
-                message.Step = 1 + (int)c.Number("SELECT max(step) FROM slots WHERE run = $1 AND turn = $2 AND slot = 0", run, message.Turn);
-            }
-            entries.Add(message);
+            var message = messages.Peek();
+            if (message.Step == 0) message.Step = 1 + (int)c.Number("SELECT max(step) FROM slots WHERE run = $1 AND turn = $2 AND slot = 0", run, message.Turn);
+            if (!Add(message, message.User.Text.Length)) return false;
+            messages.Dequeue();
+            return true;
         }
-        return entries;
+
+        var all = c.Each(
+            "SELECT entry FROM slots WHERE run = $1 AND (turn, step, slot) > ($2, $3, $4) ORDER BY turn, step, slot",
+            r =>
+            {
+                var bytesOfEntry = r.GetFieldValue<byte[]>(0);
+                var entry = TranscriptEntry.Parser.ParseFrom(bytesOfEntry);
+                while (entry.Slot == 0 && messages.TryPeek(out var message) && message.Step > 0 && (message.Turn, message.Step).CompareTo((entry.Turn, entry.Step)) <= 0)
+                {
+                    if (!AddMessage()) return false;
+                }
+                return Add(entry, bytesOfEntry.Length);
+            },
+            run, after.Turn, after.Step, after.Turn == 0 ? -1 : after.Slot);
+        while (all && messages.Count > 0) all = AddMessage();
+        return new Page(entries, all ? null : at);
     }
 
     static TranscriptEntry ReadMessage(SqliteDataReader r) => new()
@@ -130,27 +175,46 @@ sealed partial class RunStore
         (shown.Steps, shown.Usage) = c.First(
             "SELECT sum(steps), sum(input_tokens), sum(output_tokens) FROM turns WHERE run = $1",
             r => (r.GetInt32(0), new Usage { InputTokens = r.GetInt64(1), OutputTokens = r.GetInt64(2) }), run);
-        var last = c.First(
-            "SELECT entry FROM slots WHERE run = $1 AND turn = $2 AND slot = 0 ORDER BY step DESC LIMIT 1", ReadEntry, run, turn.Turn)?.Answer;
-        shown.Output = last?.Text ?? "";
-        if (turn.Open) shown.WaitingFor = WaitingFor(c, turn, spec, last);
+        shown.Turn = turn.Turn;
+        var last = LastAnswer(c, turn);
+        shown.Output = last?.Answer.Text ?? "";
+        if (!turn.Open) return shown;
+        shown.WaitingCalls.AddRange(Waiting(c, turn, spec));
+        (shown.WaitingFor, var parked) = WaitingFor(c, turn, spec, last, shown.WaitingCalls);
+        if (parked && turn.Status == RunStatus.Running) shown.Status = RunStatus.Waiting;
         return shown;
     }
 
-    string WaitingFor(Connection c, TurnRow turn, RunSpec spec, ModelAnswer? last)
+    /// <summary>As one of many: a list is to be a message, whatever its runs say.</summary>
+    static Run InList(Run run)
     {
-        if (Present is not { } engine) return "the workflow engine";
+        run.Spec = null;
+        run.Output = "";
+        if (run.Prompt.Length > LongestListedPrompt) run.Prompt = $"{run.Prompt[..LongestListedPrompt]}…";
+        foreach (var waiting in run.WaitingCalls) waiting.Call.Arguments = "";
+        return run;
+    }
+
+    /// <summary>What an open turn waits for, as a sentence; and whether that lasts until somebody does something.</summary>
+    (string Sentence, bool Parked) WaitingFor(Connection c, TurnRow turn, RunSpec spec, TranscriptEntry? last, IReadOnlyCollection<WaitingCall> waiting)
+    {
+        if (Present is not { } engine) return ("the workflow engine", false);
         if (turn.Engine is { } bound && bound != engine.Id)
         {
             var address = c.Text("SELECT address FROM engines WHERE id = $1", bound);
-            return $"the Temporal at {address}, where it was started; `stigmer runs resume {turn.RunId[..8]}` moves it to the present engine";
+            return ($"the Temporal at {address}, where it was started; `stigmer runs resume {turn.RunId[..8]}` moves it to the present engine", true);
         }
-        if (!Runners.Serves(TurnWorkflow.Queue(ServerId))) return "an agent-runner";
+        if (waiting.Count > 0)
+        {
+            // Others of the same step may be under way.
+            var open = last!.Answer.Calls.Count(call => Stored(c, turn, last.Step, call.Slot) is null);
+            var names = string.Join(", ", waiting.Select(each => each.Call.Name).Distinct());
+            return ($"a yes or no to {names}: `stigmer runs approve {turn.RunId[..8]}`, `stigmer runs deny {turn.RunId[..8]}`", open == waiting.Count);
+        }
+        if (!Runners.Serves(TurnWorkflow.Queue(ServerId))) return ("an agent-runner", false);
         var hostQueue = TurnWorkflow.HostQueue(ServerId, spec.HostId);
-        if (last is null || last.Calls.Count == 0 || Runners.Serves(hostQueue)) return "";
-        var open = c.Number(
-            "SELECT count(*) FROM slots WHERE run = $1 AND turn = $2 AND slot > 0 AND step = (SELECT max(step) FROM slots WHERE run = $1 AND turn = $2 AND slot = 0)",
-            turn.Run, turn.Turn) < last.Calls.Count;
-        return open ? $"an agent-runner on host {spec.HostId}, where its workspace is" : "";
+        if (Runners.Serves(hostQueue)) return ("", false);
+        var tools = last is null ? spec.McpServers.Count > 0 && Stored(c, turn, step: 0, slot: 0) is null : last.Answer.Calls.Any(call => Stored(c, turn, last.Step, call.Slot) is null);
+        return tools ? ($"an agent-runner on host {spec.HostId}, where its workspace is", true) : ("", false);
     }
 }

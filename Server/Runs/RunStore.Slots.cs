@@ -52,9 +52,16 @@ sealed partial class RunStore
     public Task<AppendResponse> Append(AppendRequest request)
     {
         Check(request.Slot, request.Caller);
-        if ((request.Slot.Slot == 0) != (request.BodyCase == AppendRequest.BodyOneofCase.Answer) || request.BodyCase == AppendRequest.BodyOneofCase.None)
+        var fitting = (request.Slot.Step, request.Slot.Slot) switch
         {
-            throw Refusal.Invalid("Slot 0 takes a model's answer, every other slot a tool's result");
+            (0, 0) => AppendRequest.BodyOneofCase.Offer,
+            (0, _) => AppendRequest.BodyOneofCase.None,
+            (_, 0) => AppendRequest.BodyOneofCase.Answer,
+            _ => AppendRequest.BodyOneofCase.Result,
+        };
+        if (request.BodyCase != fitting || fitting == AppendRequest.BodyOneofCase.None)
+        {
+            throw Refusal.Invalid("Slot 0 takes a model's answer, in step 0 what models are offered; every other slot a tool's result");
         }
         return database.Write(t =>
         {
@@ -68,8 +75,12 @@ sealed partial class RunStore
                 turn.Run, turn.Turn, slot.Step, slot.Slot, request.Caller.RunnerLife);
             if (claimed == 0) return new AppendResponse { Refused = true, Why = "this runner has never claimed the slot" };
             var entry = new TranscriptEntry { Turn = turn.Turn, Step = slot.Step, Slot = slot.Slot, StoredAt = Now };
-            if (request.BodyCase == AppendRequest.BodyOneofCase.Answer) entry.Answer = request.Answer;
-            else entry.Result = request.Result;
+            switch (request.BodyCase)
+            {
+                case AppendRequest.BodyOneofCase.Answer: entry.Answer = request.Answer; break;
+                case AppendRequest.BodyOneofCase.Offer: entry.Offer = request.Offer; break;
+                default: entry.Result = request.Result; break;
+            }
             Store(t, turn, entry);
             return new AppendResponse { Stored = entry };
         });
@@ -182,9 +193,12 @@ sealed partial class RunStore
             return (Refused($"the runner's process has ended; {successor} took its place"), turn.Run);
         }
         if (Stored(c, turn, slot.Step, slot.Slot) is { } stored) return (new ClaimResponse { Stored = stored }, turn.Run);
-        if (slot.Slot > 0 && Stored(c, turn, slot.Step, 0)?.Answer.Calls.Any(call => call.Slot == slot.Slot) != true)
+        if (slot.Slot > 0)
         {
-            throw Refusal.Invalid($"No call of step {slot.Step} has slot {slot.Slot}");
+            var asked = Stored(c, turn, slot.Step, 0)?.Answer?.Calls.FirstOrDefault(call => call.Slot == slot.Slot)
+                ?? throw Refusal.Invalid($"No call of step {slot.Step} has slot {slot.Slot}");
+            // A runner knows this by itself; nothing that it may get wrong lets a tool run that nobody has said yes to.
+            if (asked.NeedsApproval && !IsApproved(c, turn, slot.Step, slot.Slot) && !Spec(c, turn.Run).Yes) return (Refused("a person has to say yes to the call first"), turn.Run);
         }
         var claims = c.Query(
             "SELECT number, key, runner, ended_at IS NULL, begun FROM claims WHERE run = $1 AND turn = $2 AND step = $3 AND slot = $4 ORDER BY number",
@@ -234,7 +248,7 @@ sealed partial class RunStore
         t.Execute(
             "INSERT INTO slots (run, turn, step, slot, stored_at, input_tokens, output_tokens, worked_ms, entry) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             turn.Run, turn.Turn, entry.Step, entry.Slot, entry.StoredAt, entry.Answer?.Usage?.InputTokens ?? 0, entry.Answer?.Usage?.OutputTokens ?? 0,
-            entry.Answer?.WorkedMs ?? entry.Result?.WorkedMs ?? 0, entry.ToByteArray());
+            entry.Answer?.WorkedMs ?? entry.Result?.WorkedMs ?? entry.Offer?.WorkedMs ?? 0, entry.ToByteArray());
         t.Execute(
             "UPDATE claims SET ended_at = $1, ending = 'result' WHERE run = $2 AND turn = $3 AND step = $4 AND slot = $5 AND ended_at IS NULL",
             Now, turn.Run, turn.Turn, entry.Step, entry.Slot);

@@ -37,9 +37,8 @@ sealed partial class RunStore
     /// <summary>Ends an open turn: every call that lacks a result gets one, and every claim ends.</summary>
     void Close(Transaction t, TurnRow turn, RunStatus status, Error? error, string limit)
     {
-        var last = t.Connection.First(
-            "SELECT entry FROM slots WHERE run = $1 AND turn = $2 AND slot = 0 ORDER BY step DESC LIMIT 1", ReadEntry, turn.Run, turn.Turn);
-        foreach (var call in last?.Answer?.Calls ?? [])
+        var last = LastAnswer(t.Connection, turn);
+        foreach (var call in last?.Answer.Calls ?? [])
         {
             if (Stored(t.Connection, turn, last!.Step, call.Slot) is null) Store(t, turn, EndedBefore(t.Connection, turn, last.Step, call, status));
         }

@@ -7,8 +7,8 @@ namespace Stigmer.Server.Runs;
 
 /// <summary>
 /// The record of runs, and what may be done to it: every change is one transaction, in which also stands what it asks of an
-/// engine. The parts: People (start, cancel, resume), Slots (claims and results), Turns (their ends), Engines (bindings and
-/// lives), Reading.
+/// engine. The parts: Agents, People (start, send, cancel, resume), Approvals, Slots (claims and results), Turns (their ends),
+/// Engines (bindings and lives), Reading.
 /// </summary>
 sealed partial class RunStore
 {
@@ -89,11 +89,14 @@ sealed partial class RunStore
     static TranscriptEntry ReadEntry(SqliteDataReader r) => TranscriptEntry.Parser.ParseFrom(r.GetFieldValue<byte[]>(0));
 
     /// <summary>Writes a row of what a person said; its number in the run.</summary>
-    long Say(Transaction t, long run, int turn, string kind, string key, string? text)
+    /// <param name="step">For a yes or no: the call's.</param>
+    /// <param name="slot">For a yes or no: the call's.</param>
+    long Say(Transaction t, long run, int turn, string kind, string key, string? text, int? step = null, int? slot = null)
     {
         var number = 1 + t.Connection.Number("SELECT max(number) FROM said WHERE run = $1", run);
         t.Execute(
-            "INSERT INTO said (run, number, key, kind, turn, text, said_at) VALUES ($1, $2, $3, $4, $5, $6, $7)", run, number, key, kind, turn, text, Now);
+            "INSERT INTO said (run, number, key, kind, turn, step, slot, text, said_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            run, number, key, kind, turn, step, slot, text, Now);
         return number;
     }
 

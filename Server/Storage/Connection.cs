@@ -41,6 +41,25 @@ sealed class Connection(string connectionString) : SqliteConnection(connectionSt
         }
     }
 
+    /// <summary>The rows of a query one by one, as long as <paramref name="row"/> wants more; whether it has seen all.</summary>
+    public bool Each(string sql, Func<SqliteDataReader, bool> row, params ReadOnlySpan<object?> arguments)
+    {
+        var command = Rent(sql, arguments);
+        try
+        {
+            using var reader = command.ExecuteReader();
+            while (reader.Read())
+            {
+                if (!row(reader)) return false;
+            }
+            return true;
+        }
+        finally
+        {
+            Return(sql, command);
+        }
+    }
+
     /// <summary>The first row of a query; default where there is none.</summary>
     public T? First<T>(string sql, Func<SqliteDataReader, T> row, params ReadOnlySpan<object?> arguments)
     {

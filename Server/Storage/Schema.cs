@@ -9,7 +9,7 @@ namespace Stigmer.Server.Storage;
 static partial class Schema
 {
     /// <summary>In order. The server's own tables, and those of the embedded engine (prefix engine_).</summary>
-    static readonly string[] Scripts = [ServerTables, EngineTables, TurnSums, RunnersHeard];
+    static readonly string[] Scripts = [ServerTables, EngineTables, TurnSums, RunnersHeard, Agents];
 
     const string ServerTables = """
         -- server-id: in the names of the task queues. version: the release that last changed the schema.
@@ -145,6 +145,15 @@ static partial class Schema
 
     /// <summary>When a life was last heard of, to the hour: a runner may live for weeks after its registration.</summary>
     const string RunnersHeard = "ALTER TABLE runners RENAME COLUMN registered_at TO heard_at;";
+
+    /// <summary>What people have defined. agent: a stigmer.v1.Agent; a run keeps in its spec what it needs of one.</summary>
+    const string Agents = """
+        CREATE TABLE agents (
+            name TEXT PRIMARY KEY,
+            version INTEGER NOT NULL,
+            updated_at INTEGER NOT NULL,
+            agent BLOB NOT NULL) STRICT, WITHOUT ROWID;
+        """;
 
     internal static void Migrate(Connection connection, string file) => Migrate(connection, file, Scripts, Build.Version);
 

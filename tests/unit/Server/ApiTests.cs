@@ -60,7 +60,7 @@ public class ApiTests
             await response.Content.ReadAsByteArrayAsync(Cancel);
             return (response.TrailingHeaders.TryGetValues("grpc-status", out var trailer) ? trailer : response.Headers.GetValues("grpc-status")).Single();
         }
-        foreach (var service in new[] { RunService.Descriptor, RunnerService.Descriptor, Health.Descriptor })
+        foreach (var service in new[] { AgentService.Descriptor, RunService.Descriptor, RunnerService.Descriptor, Health.Descriptor })
         {
             foreach (var method in service.Methods.Where(m => m.Name != "List")) Assert.NotEqual("12", await Status($"{service.FullName}/{method.Name}"));
         }

@@ -55,9 +55,9 @@ sealed class Store : IAsyncDisposable
         return id;
     }
 
-    public async Task<Run> Run(string id) => (await Runs.Get(id)).Run;
+    public async Task<Run> Run(string id) => (await Runs.Get(new GetRunRequest { Run = id })).Run;
 
-    public async Task<IReadOnlyList<TranscriptEntry>> Entries(string id) => (await Runs.Get(id)).Transcript;
+    public async Task<IReadOnlyList<TranscriptEntry>> Entries(string id) => (await Runs.Get(new GetRunRequest { Run = id })).Transcript;
 
     public async Task<string> Workflow(string run) =>
         await Database.Read(c => c.Text("SELECT workflow FROM turns t JOIN runs r ON r.number = t.run WHERE r.id = $1 ORDER BY turn DESC LIMIT 1", run)) ?? "";

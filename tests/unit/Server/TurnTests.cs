@@ -156,9 +156,9 @@ public class TurnTests
         Assert.Equal(StatusCode.NotFound, (await Assert.ThrowsAsync<RpcException>(() => store.Runs.Named("last"))).StatusCode);
         string[] ids = ["aa00000000000000000000000000000" + "1", "aa00000000000000000000000000000" + "2", "ab000000000000000000000000000000"];
         foreach (var id in ids) await store.Runs.Start(new StartRunRequest { RunId = id, Prompt = "p" });
-        Assert.Equal(ids[2], (await store.Runs.Get("ab")).Run.Id);
-        Assert.Equal(ids[0], (await store.Runs.Get(ids[0])).Run.Id);
-        Assert.Equal(ids[2], (await store.Runs.Get("last")).Run.Id);
+        Assert.Equal(ids[2], (await store.Runs.Get(new GetRunRequest { Run = "ab" })).Run.Id);
+        Assert.Equal(ids[0], (await store.Runs.Get(new GetRunRequest { Run = ids[0] })).Run.Id);
+        Assert.Equal(ids[2], (await store.Runs.Get(new GetRunRequest { Run = "last" })).Run.Id);
         var ambiguous = await Assert.ThrowsAsync<RpcException>(() => store.Runs.Named("aa"));
         Assert.Equal(StatusCode.FailedPrecondition, ambiguous.StatusCode);
         Assert.Contains(ids[0], ambiguous.Status.Detail);
