@@ -14,6 +14,7 @@ static class Local
         command.Subcommands.Add(LocalRestart.Create());
         command.Subcommands.Add(LocalStatus.Create());
         command.Subcommands.Add(LocalLogs.Create());
+        command.Subcommands.Add(LocalClean.Create());
         LocalStart.AddTo(command);
         return command;
     }

@@ -169,6 +169,18 @@ sealed partial class Terminal
         }
     }
 
+    /// <summary>
+    /// Asks on standard error; only y and yes are a yes, the end of the input is a no. Ask only where <see cref="CanPrompt"/>; a
+    /// read that is given up is left behind on its thread.
+    /// </summary>
+    public async Task<bool> AskYesOrNo(string question, CancellationToken cancel)
+    {
+        Error.Write(question);
+        var line = await Task.Run(Console.In.ReadLine, CancellationToken.None).WaitAsync(cancel);
+        if (line is null) Error.WriteLine();
+        return line?.Trim().ToLowerInvariant() is "y" or "yes";
+    }
+
     /// <summary>Text that may go to a terminal: escape sequences and other control characters but line feed and tab made visible.</summary>
     public static string Harmless(string text)
     {
