@@ -43,13 +43,21 @@ static class InternalDaemon
             // Where the socket listens already, that has told more, and the log too; this one is for who waits for the socket.
             notify.Failed(failure);
             // Our standard error is the daemon's log, in which every line has a time.
-            if (!listens) new Log(ComponentName.Daemon, Console.Error, TimeProvider.System).Error(failure.What, ("why", failure.Why));
+            if (!listens) Log().Error(failure.What, ("why", failure.Why));
             return failure.ExitCode;
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            // The log has the whole story where there was one already.
+            Log().Error("the daemon ends", ("why", e.Message));
+            return ExitCode.Failed;
         }
         finally
         {
             notify.Close();
         }
+
+        static Log Log() => new(ComponentName.Daemon, Console.Error, TimeProvider.System);
 
         void Listening()
         {

@@ -20,6 +20,9 @@ sealed class Daemon
     /// <summary>How long a starter that has neither connected nor gone is waited for at the end.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
+    /// <summary>So long after the start nobody is waiting for anything any more.</summary>
+    static readonly TimeSpan RestDelay = TimeSpan.FromSeconds(2);
+
     readonly Stack stack;
     readonly StackLogs logs;
     readonly TimeProvider time;
@@ -76,7 +79,14 @@ sealed class Daemon
         logs.Daemon.Info("started", ("version", Build.Version), ("pid", Environment.ProcessId), ("home", home.Root));
         await Leftovers.End(
             home, UndoGrace, (component, process) => logs.Daemon.Warn("ends what an earlier daemon left", ("component", component), ("pid", process.Pid)), time, CancellationToken.None);
-        StateFiles.WriteProcess(home.DaemonPid, NamedProcess.From(ComponentName.Daemon, ProcessIdentity.Of(Environment.ProcessId), home));
+        try
+        {
+            StateFiles.WriteProcess(home.DaemonPid, NamedProcess.From(ComponentName.Daemon, ProcessIdentity.Of(Environment.ProcessId), home));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new Failure($"{home.Run} cannot be written", e.Message, "Make room there, or set STIGMER_HOME to a folder that you can write to", inner: e);
+        }
         var listener = ControlSocket.Listen(home.ControlSocket);
         using var server = new ControlServer(listener, Hello, Asked, Left, time);
         var serving = server.Run();
@@ -94,6 +104,7 @@ sealed class Daemon
         {
             await stack.Start(Tell, undo.Token);
             Ready();
+            _ = Rest();
             await UntilToldToEnd();
             await StopIn(DefaultGrace);
         }
@@ -113,7 +124,14 @@ sealed class Daemon
         if (starterGone is not null) await Task.WhenAny(starterGone, Task.Delay(Patience, time, CancellationToken.None));
         StateFiles.Delete(home.ControlSocket);
         // A runner that had to be killed has given nothing back: the next one is to know that it has ended.
-        StateFiles.WriteChildren(home.Children, new ChildrenDocument([], stack.Lives));
+        try
+        {
+            StateFiles.WriteChildren(home.Children, new ChildrenDocument([], stack.Lives));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            logs.Daemon.Warn("the next daemon is not told whom its runner replaces", ("why", e.Message));
+        }
         StateFiles.Delete(home.TemporalPid);
         StateFiles.Delete(home.DaemonPid);
         logs.Daemon.Info("ended");
@@ -140,6 +158,14 @@ sealed class Daemon
         var first = await Task.WhenAny(stopAsked.Task, givenUp);
         await cancel.CancelAsync();
         if (first == givenUp) throw await givenUp;
+    }
+
+    /// <summary>From here on nothing may happen for hours: what only the start needed is given back.</summary>
+    async Task Rest()
+    {
+        await Task.Delay(RestDelay, time);
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        if (OperatingSystem.IsLinux()) ProgramPages.Release();
     }
 
     ControlReply Hello()

@@ -203,18 +203,13 @@ sealed partial class Round : IAsyncDisposable
     {
         foreach (var (pid, _, _) in Processes()) _ = Kill(pid, 9);
         await Eventually(() => Processes().Count == 0, TimeSpan.FromSeconds(5));
-        if (keep)
-        {
-            await File.WriteAllTextAsync(Path.Combine(Top, "deeds.txt"), Deeds);
-            await File.WriteAllTextAsync(Path.Combine(Top, "model.jsonl"), Journal);
-        }
-        // The memory of a file system that is kept is not: its logs and records are copied out of it.
-        if (mounted is not null)
-        {
-            if (keep) CopyTo(Top + ".kept");
-            _ = Unmount(mounted, 2);
-        }
+        // The memory of a disk that was filled is given back: what there is to see is copied out of it.
+        if (keep && mounted is not null) CopyTo(Kept);
+        if (mounted is not null) _ = Unmount(mounted, 2);
         if (!keep || mounted is not null) Directory.Delete(Top, recursive: true);
+        if (!keep) return;
+        await File.WriteAllTextAsync(Path.Combine(Kept, "deeds.txt"), Deeds);
+        await File.WriteAllTextAsync(Path.Combine(Kept, "model.jsonl"), Journal);
     }
 
     /// <summary>Where the home is after <see cref="End"/>.</summary>

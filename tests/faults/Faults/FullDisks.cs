@@ -33,6 +33,9 @@ static class FullDisks
             round.RunnerEnds++;
             (await round.Run("local", "stop")).Exits(0);
             await Checks.EndsWithin(round, TimeSpan.FromSeconds(5));
+            var start = await round.Run("local", "--timeout", "10s");
+            var saysWhy = start.Error.Contains("No space left", StringComparison.Ordinal) || start.Error.Contains("is full", StringComparison.Ordinal);
+            Assert.True(start.ExitCode == 0 || (start.ExitCode == 1 && saysWhy), $"a start on a full disk ended with {start.ExitCode}:\n{start.Out}{start.Error}");
         }
         File.Delete(filler);
         round.Note("there is room again");

@@ -9,7 +9,7 @@ static class Hangs
         await Checks.BecomesReady(round);
         var flights = await Flight.Start(round, round.Random.Next(1, 3));
         await round.Pause(100);
-        var all = round.Processes().Where(p => p.Part == Part.Daemon).OrderBy(p => p.Part).ToArray();
+        var all = round.Processes().Where(p => p.Part != Part.Command).OrderBy(p => p.Part).ToArray();
         var (pid, part, _) = all[round.Random.Next(all.Length)];
         if (part is Part.Runner or Part.Daemon) round.RunnerEnds++;
         round.Signal(pid, 19, $"{part}");

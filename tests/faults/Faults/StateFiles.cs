@@ -59,6 +59,8 @@ static class StateFiles
         var lockFile = path.EndsWith(".lock", StringComparison.Ordinal);
         var how = round.Random.Next(lockFile ? 3 : 7);
         round.Note($"spoils {Path.GetRelativePath(round.Home, path)}: {how}");
+        // A socket that is there cannot be written to.
+        if (!lockFile) File.Delete(path);
         switch (how)
         {
             case 0:
@@ -84,7 +86,6 @@ static class StateFiles
                 break;
             default:
                 // A socket on which nobody listens any more.
-                File.Delete(path);
                 using (var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)) socket.Bind(new UnixDomainSocketEndPoint(path));
                 break;
         }
