@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Stigmer.Agents.Activities;
 using Stigmer.Agents.Llm;
 using Stigmer.Agents.Tools;
@@ -16,9 +17,9 @@ namespace Stigmer.Agents;
 static class RunnerRole
 {
     /// <summary>How long a runner without a supervisor lets what is under way come to its end before it hands it back.</summary>
-    static readonly TimeSpan DrainFor = TimeSpan.FromSeconds(10);
+    static readonly TimeSpan DrainFor = TimeSpan.FromSeconds(25);
 
-    /// <summary>How long it takes at most to give everything back.</summary>
+    /// <summary>How long it takes at most to give everything back. Together with the above less than 30 s.</summary>
     static readonly TimeSpan HandBackFor = TimeSpan.FromSeconds(4);
 
     /// <summary>Runs the role; ends with 0 when <paramref name="stop"/> is cancelled.</summary>
@@ -33,7 +34,8 @@ static class RunnerRole
         {
             var options = RunnerOptions.From(Environment.GetEnvironmentVariable, concurrency);
             using var told = CancellationTokenSource.CreateLinkedTokenSource(stop, notify.SupervisorGone);
-            await Run(options, notify, log, time, told.Token);
+            using var hurry = new Hurry();
+            await Run(options, notify, log, time, told.Token, hurry.Token);
             return ExitCode.Done;
         }
         catch (Failure e)
@@ -47,7 +49,8 @@ static class RunnerRole
         }
     }
 
-    static async Task Run(RunnerOptions options, Notify notify, Log log, TimeProvider time, CancellationToken stop)
+    /// <param name="hurry">What is under way is handed back at once.</param>
+    static async Task Run(RunnerOptions options, Notify notify, Log log, TimeProvider time, CancellationToken stop, CancellationToken hurry)
     {
         using var serverChannel = Channels.ToServer(options.Server, options.Token);
         var embedded = options.Temporal.Address == options.Server;
@@ -78,7 +81,7 @@ static class RunnerRole
                 TurnWorkflow.Queue(welcome.ServerId), TurnWorkflow.EndQueue(welcome.ServerId), TurnWorkflow.HostQueue(welcome.ServerId, options.HostId));
             worker = new TurnWorker(engine, queues, options.Concurrency, activities.CarryOut, log, time, end.Token);
             Announce(options, queues, log);
-            await Work(worker, registered, notify, log, time, stop);
+            await Work(worker, registered, notify, log, time, stop, hurry);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -109,7 +112,7 @@ static class RunnerRole
         };
     }
 
-    static async Task Work(TurnWorker worker, Task registered, Notify notify, Log log, TimeProvider time, CancellationToken stop)
+    static async Task Work(TurnWorker worker, Task registered, Notify notify, Log log, TimeProvider time, CancellationToken stop, CancellationToken hurry)
     {
         using var polling = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var polled = worker.Run(polling.Token);
@@ -125,25 +128,48 @@ static class RunnerRole
         {
             // Under a supervisor another life of this runner goes on at once. Without one what is under way may come to its end.
             var atOnce = notify.IsSupervised || !stop.IsCancellationRequested;
-            if (!notify.SupervisorGone.IsCancellationRequested && (atOnce || !await IsDone(worker.Drained(), DrainFor, time)))
+            if (!atOnce) log.Info("told to end: what is under way comes to its end, or is handed back", ("within", DrainFor));
+            if (!notify.SupervisorGone.IsCancellationRequested && (atOnce || !await IsDone(worker.Drained(), DrainFor, time, hurry)))
             {
                 worker.HandBack();
-                if (!await IsDone(worker.Drained(), HandBackFor, time)) log.Warn("not everything could be given back: it comes back by its timeouts");
+                if (!await IsDone(worker.Drained(), HandBackFor, time, CancellationToken.None)) log.Warn("not everything could be given back: it comes back by its timeouts");
             }
         }
         log.Info("ended");
     }
 
-    static async Task<bool> IsDone(Task task, TimeSpan within, TimeProvider time)
+    static async Task<bool> IsDone(Task task, TimeSpan within, TimeProvider time, CancellationToken cancel)
     {
         try
         {
-            await task.WaitAsync(within, time);
+            await task.WaitAsync(within, time, cancel);
             return true;
         }
-        catch (TimeoutException)
+        catch (Exception e) when (e is TimeoutException || cancel.IsCancellationRequested)
         {
-            return false;
+            return task.IsCompleted;
+        }
+    }
+
+    /// <summary>A second SIGTERM: who sends it does not want to wait for what is under way.</summary>
+    sealed class Hurry : IDisposable
+    {
+        readonly CancellationTokenSource source = new();
+        readonly PosixSignalRegistration registration;
+        int signals;
+
+        public Hurry() => registration = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
+        {
+            context.Cancel = true;
+            if (Interlocked.Increment(ref signals) > 1) source.Cancel();
+        });
+
+        public CancellationToken Token => source.Token;
+
+        public void Dispose()
+        {
+            registration.Dispose();
+            source.Dispose();
         }
     }
 

@@ -12,6 +12,9 @@ sealed class Transcripts(RunnerServer server)
     /// <summary>The runs whose steps are kept; the one that was read longest ago goes first.</summary>
     const int MostRuns = 64;
 
+    /// <summary>What is kept takes no more than this, unless one run alone does: in bytes on the wire.</summary>
+    const long MostBytes = 64 * 1024 * 1024;
+
     readonly ConcurrentDictionary<string, Kept> kept = new(StringComparer.Ordinal);
 
     /// <summary>A run's spec, the entries before a step, and those of the step itself.</summary>
@@ -37,7 +40,7 @@ sealed class Transcripts(RunnerServer server)
         var entries = items.Where(item => item.Entry is not null).Select(item => item.Entry).ToList();
         bool IsOfStep(TranscriptEntry entry) => entry.User is null && (entry.Turn, entry.Step).CompareTo((turn, step)) >= 0;
         var transcript = new Transcript(spec, [.. known.Entries, .. entries.Where(entry => !IsOfStep(entry))], [.. entries.Where(IsOfStep)], Approved(items, turn, step));
-        Keep(run, Kept.Of(spec, transcript.Before));
+        Keep(run, Kept.Of(spec, transcript.Before, known));
         return transcript;
     }
 
@@ -60,24 +63,29 @@ sealed class Transcripts(RunnerServer server)
     void Keep(string run, Kept of)
     {
         kept[run] = of;
-        if (kept.Count <= MostRuns) return;
-        if (kept.MinBy(each => each.Value.Read) is { Key: var oldest }) kept.TryRemove(oldest, out _);
+        while (kept.Count > MostRuns || (kept.Count > 1 && kept.Sum(each => each.Value.Bytes) > MostBytes))
+        {
+            if (kept.MinBy(each => each.Value.Read) is not { Key: { } oldest } || oldest == run) return;
+            kept.TryRemove(oldest, out _);
+        }
     }
 
     /// <summary>Complete steps of a run, and the user messages that they had read.</summary>
-    sealed record Kept(RunSpec? Spec, IReadOnlyList<TranscriptEntry> Entries, (int Turn, int Step) Last, long LastMessage, long Read)
+    sealed record Kept(RunSpec? Spec, IReadOnlyList<TranscriptEntry> Entries, (int Turn, int Step) Last, long LastMessage, long Read, long Bytes)
     {
         static long reads;
 
-        public static readonly Kept Nothing = new(null, [], default, 0, 0);
+        public static readonly Kept Nothing = new(null, [], default, 0, 0, 0);
 
         /// <summary>Leaves out the user messages that no kept answer has read: where they stand is not settled yet.</summary>
-        public static Kept Of(RunSpec spec, IReadOnlyList<TranscriptEntry> entries)
+        /// <param name="before">What it grew out of: its entries stand at the beginning of <paramref name="entries"/>.</param>
+        public static Kept Of(RunSpec spec, IReadOnlyList<TranscriptEntry> entries, Kept before)
         {
             var readUpTo = entries.Where(entry => entry.Answer is not null).Select(entry => entry.Answer.ReadUpTo).DefaultIfEmpty().Max();
             List<TranscriptEntry> settled = [.. entries.Where(entry => entry.User is null || entry.User.Number <= readUpTo)];
             var last = settled.Where(entry => entry.User is null).Select(entry => (entry.Turn, entry.Step)).DefaultIfEmpty().Max();
-            return new Kept(spec, settled, last, readUpTo, Interlocked.Increment(ref reads));
+            var bytes = before.Bytes + settled.Skip(before.Entries.Count).Sum(entry => (long)entry.CalculateSize());
+            return new Kept(spec, settled, last, readUpTo, Interlocked.Increment(ref reads), bytes);
         }
 
         public bool IsBefore(int turn, int step) => Last.CompareTo((turn, step)) < 0;

@@ -23,6 +23,7 @@ sealed class TurnWorker
 
     readonly Poller<PollWorkflowTaskQueueResponse> decisions;
     readonly (ActivityTasks Tasks, Poller<PollActivityTaskQueueResponse> Poller, int Polls)[] activities;
+    readonly (ActivityTasks Tasks, Poller<PollActivityTaskQueueResponse> Poller, int Polls) tools;
 
     /// <param name="concurrency">Model calls at the same time.</param>
     /// <param name="carryOut">Carries out an activity.</param>
@@ -35,7 +36,7 @@ sealed class TurnWorker
         [
             Activities(queues.Main, "model calls", new SemaphoreSlim(concurrency), Math.Min(concurrency, 2)),
             Activities(queues.End, "ends of turns", null, 1),
-            Activities(queues.Host, "tool calls", null, 2),
+            tools = Activities(queues.Host, "tool calls", null, 2),
         ];
 
         (ActivityTasks, Poller<PollActivityTaskQueueResponse>, int) Activities(string queue, string what, SemaphoreSlim? slots, int polls)
@@ -46,14 +47,29 @@ sealed class TurnWorker
     }
 
     /// <summary>Polls until told to stop. Fails with <see cref="Failure"/> where the engine does not let us in.</summary>
-    public async Task Run(CancellationToken stop)
+    /// <param name="ownsTools">Completes when this runner owns the host's tools: before that it does not poll the host's queue. Null: it does.</param>
+    public async Task Run(CancellationToken stop, Task? ownsTools = null)
     {
         using var any = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        var all = activities.SelectMany(each => each.Poller.Begin(each.Polls, any.Token)).Concat(decisions.Begin(2, any.Token)).ToList();
+        var all = activities.Where(each => each.Poller != tools.Poller).SelectMany(each => each.Poller.Begin(each.Polls, any.Token))
+            .Concat(decisions.Begin(2, any.Token)).Append(Tools()).ToList();
         // One that fails takes the others along.
         await Task.WhenAny(all);
         await any.CancelAsync();
         await Task.WhenAll(all);
+
+        async Task Tools()
+        {
+            try
+            {
+                if (ownsTools is not null) await ownsTools.WaitAsync(any.Token);
+            }
+            catch (OperationCanceledException) when (any.IsCancellationRequested)
+            {
+                return; // Told to stop before it owned any.
+            }
+            await Task.WhenAll(tools.Poller.Begin(tools.Polls, any.Token));
+        }
     }
 
     /// <summary>Ends the attempts that match.</summary>

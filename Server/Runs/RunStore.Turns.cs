@@ -42,7 +42,9 @@ sealed partial class RunStore
         {
             if (Stored(t.Connection, turn, last!.Step, call.Slot) is null) Store(t, turn, EndedBefore(t.Connection, turn, last.Step, call, status));
         }
-        t.Execute("UPDATE claims SET ended_at = $1, ending = 'closed', begun = 1 WHERE run = $2 AND turn = $3 AND ended_at IS NULL", Now, turn.Run, turn.Turn);
+        // Who held what matters only to a turn that may be resumed.
+        if (status is RunStatus.Completed or RunStatus.Cancelled) t.Execute("DELETE FROM claims WHERE run = $1 AND turn = $2", turn.Run, turn.Turn);
+        else t.Execute("UPDATE claims SET ended_at = $1, ending = 'closed', begun = 1 WHERE run = $2 AND turn = $3 AND ended_at IS NULL", Now, turn.Run, turn.Turn);
         t.Execute(
             "UPDATE turns SET status = $1, ended_at = $2, error = $3, limit_name = $4 WHERE run = $5 AND turn = $6",
             status, Now, error?.ToByteArray(), limit.Length == 0 ? null : limit, turn.Run, turn.Turn);
