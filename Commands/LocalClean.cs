@@ -24,8 +24,8 @@ static class LocalClean
         var all = Flag("--all", "All of these, and the API's token");
         var olderThan = Duration.Option("--older-than", "Spare what was used since, a database by its last use, and the downloaded Temporal");
         var yes = new Option<bool>("--yes", "-y") { Description = "Do not ask", Arity = ArgumentArity.Zero };
-        var command = new Command("clean", "Remove local state: says what and how much, and asks. config.yaml is never touched") { all, olderThan, yes };
-        foreach (var part in parts) command.Options.Add(part);
+        var command = new Command("clean", "Remove local state: says what and how much, and asks. config.yaml is never touched");
+        foreach (var option in (Option[])[.. parts, all, olderThan, yes]) command.Options.Add(option);
         command.SetAction((parsed, cancel) => Run(
             part => parsed.GetValue(all) || parts.Any(flag => flag.Name == part.Flag && parsed.GetValue(flag)), parsed.GetValue(olderThan), parsed.GetValue(yes), Terminal.From(parsed), cancel));
         return command;

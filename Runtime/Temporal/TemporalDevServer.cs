@@ -16,6 +16,7 @@ sealed class TemporalDevServer
     readonly int? uiPort;
     TemporalBinary? binary;
     DatabaseChoice? database;
+    volatile bool wasReady;
 
     /// <summary>Chooses the ports, 0 becoming a free one: start-dev tells nobody which it took. Fails where one is taken.</summary>
     public TemporalDevServer(Settings settings, Log log, TimeProvider time)
@@ -42,7 +43,7 @@ sealed class TemporalDevServer
     /// </summary>
     public IReadOnlyList<string> Use(TemporalBinary found)
     {
-        (binary, database) = (found, TemporalDatabases.Choose(home, TemporalDatabases.Maker(found), time.GetUtcNow()));
+        (binary, database, wasReady) = (found, TemporalDatabases.Choose(home, TemporalDatabases.Maker(found), time.GetUtcNow()), false);
         return database.News is { } news ? [.. found.Warnings, news] : found.Warnings;
     }
 
@@ -50,6 +51,8 @@ sealed class TemporalDevServer
     public ChildSpec Child(IReadOnlyDictionary<string, string> environment)
     {
         NoticeInstallation();
+        // One that died before it was ready may have left half a schema, with which the next would die as well.
+        if (!wasReady && database!.IsNew) _ = TemporalDatabases.Choose(home, database.Server, time.GetUtcNow());
         return new ChildSpec
         {
             Path = binary!.Path,
@@ -64,6 +67,7 @@ sealed class TemporalDevServer
     public async Task WhenReady(CancellationToken stop)
     {
         await TemporalReadiness.Wait(new TemporalConnection(Address, wanted.Namespace), starting: true, time, stop);
+        wasReady = true;
         try
         {
             TemporalDatabases.Completed(database!.File);

@@ -202,8 +202,8 @@ static class TemporalReadiness
         _ => new($"Temporal at {connection.Address} cannot be used", $"{e.StatusCode}: {e.Status.Detail}", "Check that the address is a Temporal's gRPC port, and that it is well", inner: e),
     };
 
-    // The gRPC client's own words for an answer of another content type.
-    static bool IsNoGrpc(RpcException e) => e.Status.Detail.StartsWith("Bad gRPC response", StringComparison.Ordinal);
+    // The gRPC client's own words for an answer of another content type. A gateway whose Temporal is away answers so with 502 to 504.
+    static bool IsNoGrpc(RpcException e) => e.StatusCode != StatusCode.Unavailable && e.Status.Detail.StartsWith("Bad gRPC response", StringComparison.Ordinal);
 
     static CallOptions Options(CancellationToken cancel) => CallTime.Within(PerQuestion, cancel);
 }

@@ -109,6 +109,45 @@ public sealed class TemporalDatabasesTests : IDisposable
         Assert.Null(TemporalDatabases.AfterInstalling(Home, Of("1.8.2", "1.31.1")));
     }
 
+    [Fact]
+    public void A_server_that_died_before_it_was_ready_is_started_again_without_what_it_left()
+    {
+        var server = DevServer();
+        Assert.Empty(server.Use(Of("1.8.2", "1.31.1")));
+        var file = DatabaseOf(server);
+        File.WriteAllText(file, "half a schema");
+        Assert.Equal(file, DatabaseOf(server));
+        Assert.False(File.Exists(file));
+    }
+
+    [Fact]
+    public void A_binary_that_was_installed_meanwhile_comes_with_the_next_start_of_the_process_and_finds_a_database_of_its_own()
+    {
+        Directory.CreateDirectory(Home.Bin);
+        Recorded("1.8.2", "1.31.1");
+        var server = DevServer();
+        server.Use(new TemporalBinary(Home.TemporalBinary, "1.8.2", []) { Server = "1.31.1" });
+        var old = DatabaseOf(server);
+        Make(old);
+        Assert.Equal(old, DatabaseOf(server));
+        Recorded("1.8.3", "1.31.2");
+        Assert.Equal("temporal-1.31.2.db", Path.GetFileName(DatabaseOf(server)));
+        Assert.Equal("1.8.3", server.Version);
+        Assert.Contains("that of server 1.31.1 is kept", server.Detail, StringComparison.Ordinal);
+        Assert.True(File.Exists(old));
+
+        void Recorded(string cli, string version) => new TemporalRecord(cli, "", "", "", Now, version).Write(Home.TemporalRecord);
+    }
+
+    TemporalDevServer DevServer()
+    {
+        Func<string, string?> environment = name => name == "STIGMER_HOME" ? folder : null;
+        File.WriteAllText(Home.ConfigFile, "backend: { local: { temporal: { port: 0 } } }");
+        return new TemporalDevServer(Configuration.Resolve(environment, new Flags()), new Log("test", TextWriter.Null, TimeProvider.System), TimeProvider.System);
+    }
+
+    static string DatabaseOf(TemporalDevServer server) => server.Child(new Dictionary<string, string>()).Arguments[5];
+
     static TemporalBinary Of(string cli, string? server) => new("/bin/temporal", cli, []) { Server = server };
 
     DatabaseChoice Choose(TemporalBinary binary) => TemporalDatabases.Choose(Home, TemporalDatabases.Maker(binary), Now);

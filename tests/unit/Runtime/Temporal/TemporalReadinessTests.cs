@@ -46,8 +46,8 @@ public class TemporalReadinessTests
 
     [Theory]
     [InlineData(StatusCode.NotFound, "Namespace team does not exist at")]
-    [InlineData(StatusCode.Unauthenticated, "refuses us")]
-    [InlineData(StatusCode.PermissionDenied, "refuses us")]
+    [InlineData(StatusCode.Unauthenticated, "wants an API key")]
+    [InlineData(StatusCode.PermissionDenied, "does not let us into namespace team")]
     public async Task What_waiting_does_not_change_is_a_failure(StatusCode status, string what)
     {
         await using var server = await Serve(new Frontend { NamespaceStatus = status }, 0);
@@ -85,9 +85,13 @@ public class TemporalReadinessTests
     [Fact]
     public async Task A_Temporal_of_others_that_does_not_serve_is_waited_for_ten_seconds()
     {
-        await using var server = await Serve(new Frontend(), 0);
+        var asked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var server = await Serve(new Frontend(), 0, () => asked.TrySetResult());
+        server.Services.GetRequiredService<HealthServiceImpl>().SetStatus(WorkflowService.Descriptor.FullName, HealthCheckResponse.Types.ServingStatus.NotServing);
         var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
         var check = TemporalReadiness.Check(To(new Uri(server.Urls.Single()).Port), time, Cancel);
+        // It is connected and was asked how it is.
+        await asked.Task;
         time.Advance(TimeSpan.FromSeconds(11));
         Assert.EndsWith("cannot be used", (await Assert.ThrowsAsync<Failure>(() => check)).What, StringComparison.Ordinal);
     }
@@ -106,10 +110,15 @@ public class TemporalReadinessTests
 
     static TemporalConnection To(int port) => new(new HostPort("localhost", port), "team");
 
-    static Task<WebApplication> Serve(Frontend frontend, int port) => Loopback.Grpc(
+    static Task<WebApplication> Serve(Frontend frontend, int port, Action? asked = null) => Loopback.Grpc(
         services => services.AddSingleton(new HealthServiceImpl()).AddSingleton(frontend),
         app =>
         {
+            app.Use(next => context =>
+            {
+                asked?.Invoke();
+                return next(context);
+            });
             app.MapGrpcService<HealthServiceImpl>();
             app.MapGrpcService<Frontend>();
         },
