@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace Stigmer.Agents.Llm;
@@ -21,6 +22,12 @@ sealed class SseReader(Stream stream, Action? arrived = null)
 
     readonly LineReader lines = new(stream, arrived);
     bool begun;
+
+    /// <summary>The last id that an event had, with which the stream can be taken up again; null: none.</summary>
+    public string? LastEventId { get; private set; }
+
+    /// <summary>How long the server asks to wait before the stream is taken up again; null: it has not said.</summary>
+    public TimeSpan? Retry { get; private set; }
 
     /// <summary>The next event that has data; null at the end of the stream.</summary>
     /// <exception cref="InvalidDataException">A line or an event is longer than 64 MB.</exception>
@@ -58,6 +65,14 @@ sealed class SseReader(Stream stream, Action? arrived = null)
                 else data.Append('\n');
                 data.Append(Encoding.UTF8.GetString(value));
                 if (data.Length > MaxData) throw new InvalidDataException($"an event is longer than {MaxData / 1024 / 1024} MB");
+            }
+            else if (field.SequenceEqual("id"u8) && !value.Contains((byte)0))
+            {
+                LastEventId = Encoding.UTF8.GetString(value);
+            }
+            else if (field.SequenceEqual("retry"u8) && uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var milliseconds))
+            {
+                Retry = TimeSpan.FromMilliseconds(milliseconds);
             }
         }
         return data is null ? null : new SseEvent(name, data.ToString());
