@@ -24,10 +24,10 @@ sealed partial class Cascade
         if (mode == TemporalMode.Managed) RefuseSharedPorts(endpoint.Port, port, ui ? uiPort : 0);
 
         var external = mode == TemporalMode.External;
-        WarnOfOfficialAddress();
         var addressFound = external ? Of(Schema.Address) : null;
         var address = Address(addressFound, "localhost", 7233);
         Show(Schema.Address, external ? address.ToString() : null, addressFound);
+        WarnOfOfficialAddress(external ? address : null);
         if (external && address.Port == endpoint.Port && address.IsLoopback)
         {
             Refuse(
@@ -71,9 +71,9 @@ sealed partial class Cascade
     }
 
     /// <summary>The name of Temporal's own clients for an address is not ours: it may be set for something else that runs here.</summary>
-    void WarnOfOfficialAddress()
+    void WarnOfOfficialAddress(HostPort? used)
     {
-        if (Variable("TEMPORAL_ADDRESS") is not { } official || Variable(Schema.Address.Variable!) is not null) return;
+        if (Variable("TEMPORAL_ADDRESS") is not { } official || Variable(Schema.Address.Variable!) is not null || official.Text == used?.ToString()) return;
         warnings.Add($"TEMPORAL_ADDRESS={official.Text} is not used: to use that Temporal, set {Schema.Address.Variable} to it");
     }
 

@@ -73,6 +73,11 @@ sealed class Probe
         {
             throw failures.NoName(e);
         }
+        catch (ArgumentException e)
+        {
+            // Too long to be one.
+            throw failures.NoName(e);
+        }
     }
 
     async Task<Stream> Connect(CancellationToken cancel)
@@ -125,7 +130,7 @@ sealed class Probe
         {
             answer = await Greet(ssl, cancel);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is AuthenticationException or IOException)
         {
             // By TLS 1.3 a server says only now what it thinks of our certificate.
             throw failures.ClientCertificate(e, seen.Asked, seen.Own) ?? failures.NoTls(e);

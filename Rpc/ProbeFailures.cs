@@ -22,8 +22,8 @@ sealed class ProbeFailures(TemporalConnection connection, string host)
 
     string Where => $"Temporal at {connection.Address}";
 
-    public Failure NoName(SocketException e) => Unreachable(
-        e.SocketErrorCode == SocketError.TryAgain ? $"the name {host} cannot be looked up: no name server answers" : $"the name {host} does not resolve", CheckName, e);
+    public Failure NoName(Exception e) => Unreachable(
+        e is SocketException { SocketErrorCode: SocketError.TryAgain } ? $"the name {host} cannot be looked up: no name server answers" : $"the name {host} does not resolve", CheckName, e);
 
     public Failure NoAnswerToName(TimeSpan waited) => Unreachable($"the name {host} cannot be looked up: no name server answers within {Seconds(waited)}", CheckName, null);
 

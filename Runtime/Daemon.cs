@@ -206,8 +206,15 @@ sealed class Daemon
 
     async Task TellEngine(ControlConnection connection)
     {
-        var seen = await stack.LookAtEngine(CancellationToken.None);
-        connection.Send(new ControlReply { Type = ControlReply.Engine, Temporal = seen });
+        try
+        {
+            connection.Send(new ControlReply { Type = ControlReply.Engine, Temporal = await stack.LookAtEngine(CancellationToken.None) });
+        }
+        catch (Exception e)
+        {
+            // Who asked waits for a while and goes on with what the status says.
+            logs.Daemon.Error("the look at the engine failed", ("error", e));
+        }
     }
 
     void Left(ControlConnection connection)
