@@ -20,16 +20,24 @@ static class LocalStatus
     {
         var home = StigmerHome.From(Environment.GetEnvironmentVariable);
         StatusDocument document;
+        string? concern = null;
         try
         {
             var state = await Launcher.Status(home, TimeProvider.System, cancel);
-            document = state is null ? NotSpoken() : await StatusChecks.Complete(state.Document, cancel);
+            var settings = state is null ? Configuration.Resolve(Environment.GetEnvironmentVariable, new Flags()) : null;
+            var looking = state is null
+                ? TemporalView.Concern(home, EngineName.Of(settings!.Temporal.Mode), settings.Temporal.Binary, null, cancel)
+                : TemporalView.Concern(home, state.Engine, state.Values.GetValueOrDefault("STIGMER_TEMPORAL_BIN"), state.Document.Temporal?.Version, cancel);
+            document = state is null ? NotSpoken(settings!) : await StatusChecks.Complete(state.Document, cancel);
+            concern = await looking;
         }
         catch (Failure hung) when (DaemonLock.IsHeld(home))
         {
             terminal.Warn($"{hung.Message}: {hung.Remedy}");
-            document = Hung(NotSpoken(), home);
+            document = Hung(NotSpoken(Configuration.Resolve(Environment.GetEnvironmentVariable, new Flags())), home);
         }
+        if (concern is not null) terminal.Warn(concern);
+        if (terminal.Json && concern is not null && document.Temporal is { } temporal) document = document with { Temporal = temporal with { Detail = temporal.Detail is { } known ? $"{concern}; {known}" : concern } };
         if (terminal.Json) terminal.Document(document, StatusJson.Default.StatusDocument);
         else Show(document, terminal);
         return !document.Running ? ExitCode.NotRunning : document.Ready ? ExitCode.Done : ExitCode.Failed;
@@ -44,20 +52,16 @@ static class LocalStatus
     };
 
     /// <summary>What there is to tell without a daemon: a stopped stack.</summary>
-    static StatusDocument NotSpoken()
+    static StatusDocument NotSpoken(Settings settings) => new()
     {
-        var settings = Configuration.Resolve(Environment.GetEnvironmentVariable, new Flags());
-        return new StatusDocument
-        {
-            Running = false,
-            Ready = false,
-            Version = Build.Version,
-            Endpoint = settings.Endpoint.ToString(),
-            Home = settings.Home.Root,
-            DataDir = settings.DataDir,
-            Components = [],
-        };
-    }
+        Running = false,
+        Ready = false,
+        Version = Build.Version,
+        Endpoint = settings.Endpoint.ToString(),
+        Home = settings.Home.Root,
+        DataDir = settings.DataDir,
+        Components = [],
+    };
 
     /// <summary>The document for people.</summary>
     public static void Show(StatusDocument document, Terminal terminal)

@@ -31,12 +31,38 @@ static class TemporalReleases
     /// <summary>The CLI's release that contains a server's version; null where that is not known.</summary>
     public static string? ForServer(string server) => Bundles.FirstOrDefault(row => row.Server == server).Cli;
 
-    /// <summary>What is known of a version that somebody asks the CLI's releases for, as half a sentence; null: nothing.</summary>
-    public static string? About(string version)
+    /// <summary>What is known of a version that somebody asks the CLI's releases for, as half a sentence.</summary>
+    public static string About(string version)
     {
         if (ForServer(version) is { } cli) return $"{version} is the version of a Temporal server, which the CLI's release {cli} contains";
         if (Bundles.FirstOrDefault(row => row.Cli == version).Server is { } server) return $"it would contain the Temporal server {server}";
-        return IsServer(version) ? $"{version} looks like the version of a Temporal server: the CLI has releases of its own" : null;
+        return IsServer(version)
+            ? $"{version} looks like the version of a Temporal server: the CLI has releases of its own" : $"{version} is not known as a server's version either";
+    }
+
+    /// <summary>
+    /// The CLI's release that somebody means who names it, or the server that it contains. Fails (exit code 2) on what is neither.
+    /// </summary>
+    /// <param name="text">With or without a v before it.</param>
+    public static string Meant(string text)
+    {
+        if (!TryParse(text, out var version))
+        {
+            throw new Failure($"'{text}' is not a version of the Temporal CLI", null, $"Name one like {Default}, which is the default", ExitCode.Usage);
+        }
+        if (!IsServer(version)) return version;
+        return ForServer(version) ?? throw new Failure(
+            $"{version} is the version of a Temporal server", "which release of the CLI contains it is not known",
+            $"Name a release of the CLI, or none for the default, {Default}", ExitCode.Usage);
+    }
+
+    /// <summary>Below 0 where the first is the older one, above 0 where it is the newer one. Both must be versions.</summary>
+    public static int Compare(string one, string other)
+    {
+        var (a, b) = (one.Split('-', 2), other.Split('-', 2));
+        var numbers = System.Version.Parse(a[0]).CompareTo(System.Version.Parse(b[0]));
+        // 1.8.0-rc.1 comes before 1.8.0.
+        return numbers != 0 || (a.Length == 1 && b.Length == 1) ? numbers : a.Length != b.Length ? b.Length - a.Length : string.CompareOrdinal(a[1], b[1]);
     }
 
     /// <summary>Reads MAJOR.MINOR.PATCH, with or without a v before and a -suffix behind.</summary>

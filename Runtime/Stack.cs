@@ -175,7 +175,7 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time) : IDispo
         TemporalBinary binary;
         try
         {
-            binary = await TemporalBinary.Acquire(wanted, home, null, new Installing(Begin, tell, clock, time), cancel);
+            binary = await TemporalBinary.Acquire(wanted, home, null, new Installing(tell, time, Begin, clock), cancel);
         }
         catch (TemporalUnavailable why) when (wanted.IsDefault)
         {
@@ -315,32 +315,5 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time) : IDispo
             _ => "stopped",
         };
         return new ComponentStatus(component.Name, state.Pid, name, state.Restarts, state.Since.Clock.UtcDateTime, state.Phase == ChildPhase.Failed ? state.Detail + component.LastLines() : state.Detail);
-    }
-
-    /// <summary>Passes on what happens while Temporal is installed; of a download a line at its beginning and then at most ten a second.</summary>
-    sealed class Installing(Action begins, Action<ControlReply> tell, StartClock clock, TimeProvider time) : IProgress<InstallNews>
-    {
-        long last;
-        bool begun;
-
-        public void Report(InstallNews value)
-        {
-            clock.Stop();
-            switch (value)
-            {
-                case InstallNews.Waiting:
-                    tell(new ControlReply { Type = ControlReply.Note, Text = InstallNews.Waiting.Text });
-                    break;
-                case InstallNews.Retrying retrying:
-                    tell(new ControlReply { Type = ControlReply.Note, Text = retrying.Text });
-                    break;
-                case InstallNews.Downloading news:
-                    if (begun && time.GetElapsedTime(last) < TimeSpan.FromMilliseconds(100) && news.Bytes != news.Total) return;
-                    if (!begun) begins();
-                    (begun, last) = (true, time.GetTimestamp());
-                    tell(new ControlReply { Type = ControlReply.Download, Text = news.Text, Done = news.Bytes, Total = news.Total });
-                    break;
-            }
-        }
     }
 }

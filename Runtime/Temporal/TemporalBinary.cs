@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Stigmer.Config;
 
 namespace Stigmer.Runtime.Temporal;
@@ -20,7 +19,8 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
     /// <summary>The version of the server in it; null: it does not say.</summary>
     public string? Server { get; init; }
 
-    const string RemoveIt = "Remove it and start again: it is then downloaded afresh";
+    /// <summary>How the binary looked from the outside when it was found sound; null where nothing vouches for it.</summary>
+    public (long, DateTime)? Stamp { get; init; }
 
     /// <summary>
     /// Finds the binary of the wanted version, or downloads, verifies and installs it. Nothing is executable on the disk
@@ -40,12 +40,35 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
         DownloadPatience patience, TimeProvider time, CancellationToken cancel)
     {
         if (settings.Binary is { } own) return await Identified(Own(own), home, time, cancel);
+        return await Alone(home, progress, time, cancel, async () =>
+            await Installed(settings.Version, home, cancel) ?? await Install(settings, home, handler, progress, patience, time, cancel));
+    }
+
+    /// <summary>
+    /// What somebody asked for by name: installs the wanted version, unless it is there and sound, whatever is there now. A stack
+    /// that runs is not disturbed: its process keeps the file that it was started from. Fails as the other does.
+    /// </summary>
+    public static async Task<(TemporalBinary Binary, bool Changed)> Replace(TemporalSettings settings, StigmerHome home, IProgress<InstallNews>? progress, TimeProvider time, CancellationToken cancel)
+    {
+        var changed = false;
+        var binary = await Alone(home, progress, time, cancel, async () =>
+        {
+            var found = await InstalledTemporal.Look(home, cancel);
+            if (found is { Soundness: Soundness.Sound, Record.Version: var version } && version == settings.Version) return Sound(found, home);
+            changed = true;
+            return await Install(settings, home, null, progress, DownloadPatience.Asked, time, cancel);
+        });
+        return (binary, changed);
+    }
+
+    /// <summary>Does something that no other process does at the same time.</summary>
+    static async Task<TemporalBinary> Alone(StigmerHome home, IProgress<InstallNews>? progress, TimeProvider time, CancellationToken cancel, Func<Task<TemporalBinary>> work)
+    {
         try
         {
             StigmerHome.Ensure(home.Bin);
             using var held = await Lock(home, progress, time, cancel);
-            var binary = await Installed(settings.Version, home, cancel) ?? await Install(settings, home, handler, progress, patience, time, cancel);
-            return await Identified(binary, home, time, cancel);
+            return await Identified(await work(), home, time, cancel);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -76,24 +99,21 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
     /// <summary>The binary that is there, if it is of the wanted version; null: one is to be installed.</summary>
     static async Task<TemporalBinary?> Installed(string version, StigmerHome home, CancellationToken cancel)
     {
-        if (!File.Exists(home.TemporalBinary)) return null;
-        if (!File.Exists(home.TemporalRecord) && !File.Exists(Next(home.TemporalRecord)))
+        var found = await InstalledTemporal.Look(home, cancel);
+        return found.Soundness switch
         {
-            return new TemporalBinary(home.TemporalBinary, null, [$"{home.TemporalBinary} is of an older installation and started unchecked. {RemoveIt}"]);
-        }
-        // An installation that was interrupted between its two renames has left the new binary and, not yet in place, its record.
-        var hash = await Sha256(home.TemporalBinary, cancel);
-        var record = TemporalRecord.Read(home.TemporalRecord);
-        if (record?.BinarySha256 != hash && TemporalRecord.Read(Next(home.TemporalRecord)) is { } next && next.BinarySha256 == hash)
-        {
-            File.Move(Next(home.TemporalRecord), home.TemporalRecord, overwrite: true);
-            record = next;
-        }
-        if (record is not null && record.Version != version) return null;
-        return record?.BinarySha256 == hash
-            ? new TemporalBinary(home.TemporalBinary, version, [])
-            : throw new Failure(
-                $"{home.TemporalBinary} is not started", $"it is no longer what was downloaded: its SHA-256 is {hash}, and {home.TemporalRecord} says {record?.BinarySha256 ?? "nothing"}", RemoveIt);
+            Soundness.Absent => null,
+            Soundness.Unrecorded => new TemporalBinary(
+                home.TemporalBinary, null, [$"{home.TemporalBinary} is of an older installation and started unchecked: `stigmer temporal install` puts a checked one in its place"]),
+            Soundness.Altered when found.Record is null || found.Record.Version == version => throw InstalledTemporal.NotStarted(home, found.Complaint(home)!),
+            _ => found.Record!.Version == version ? Sound(found, home) : null,
+        };
+    }
+
+    static TemporalBinary Sound(InstalledTemporal found, StigmerHome home)
+    {
+        if (found.RecordIsBeside) File.Move(Next(home.TemporalRecord), home.TemporalRecord, overwrite: true);
+        return new TemporalBinary(home.TemporalBinary, found.Record!.Version, []) { Stamp = InstalledTemporal.Stamp(home) };
     }
 
     static async Task<TemporalBinary> Install(
@@ -112,10 +132,11 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
             new TemporalRecord(release.Version, expected, binarySha256, Download.Shown(url), time.GetUtcNow()).Write(Next(home.TemporalRecord));
             // 0755
             if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(unpacked, Executable | UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
+            if (OperatingSystem.IsWindows()) MoveAside(home.TemporalBinary);
             File.Move(unpacked, home.TemporalBinary, overwrite: true);
             installed = true;
             File.Move(Next(home.TemporalRecord), home.TemporalRecord, overwrite: true);
-            return new TemporalBinary(home.TemporalBinary, release.Version, []);
+            return new TemporalBinary(home.TemporalBinary, release.Version, []) { Stamp = InstalledTemporal.Stamp(home) };
         }
         catch (NotThere e)
         {
@@ -171,10 +192,10 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
 
     static Failure NoSuchRelease(TemporalRelease release, string? mirror, string why)
     {
-        var about = TemporalReleases.About(release.Version) is { } known ? $"; {known}" : "";
+        why = $"{why}; {TemporalReleases.About(release.Version)}";
         return mirror is null
-            ? new($"Temporal CLI v{release.Version} does not exist", why + about, $"Set temporal.version to a release of the CLI, or remove the line for the default, {TemporalReleases.Default}")
-            : new($"The mirror has no Temporal CLI v{release.Version}", why + about, $"Check temporal.version (the default is {TemporalReleases.Default}) and STIGMER_TEMPORAL_MIRROR, which takes the place of {TemporalRelease.Origin}");
+            ? new($"Temporal CLI v{release.Version} does not exist", why, $"Set temporal.version to a release of the CLI, or remove the line for the default, {TemporalReleases.Default}")
+            : new($"The mirror has no Temporal CLI v{release.Version}", why, $"Check temporal.version (the default is {TemporalReleases.Default}) and STIGMER_TEMPORAL_MIRROR, which takes the place of {TemporalRelease.Origin}");
     }
 
     static Failure NotWritten(StigmerHome home, Exception e)
@@ -191,12 +212,24 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
             : new Failure(what, e.Message, "Check the disk, or set STIGMER_HOME to another folder", inner: e);
     }
 
-    static string Next(string path) => $"{path}.next";
+    /// <summary>What takes a file's place in a moment.</summary>
+    public static string Next(string path) => $"{path}.next";
 
-    static async Task<string> Sha256(string path, CancellationToken cancel)
+    /// <summary>Windows lets nobody replace a program that runs, but renames it; what was renamed earlier and has ended since goes.</summary>
+    static void MoveAside(string path)
     {
-        await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16, FileOptions.Asynchronous | FileOptions.SequentialScan);
-        return Convert.ToHexStringLower(await SHA256.HashDataAsync(file, cancel));
+        foreach (var old in Directory.GetFiles(System.IO.Path.GetDirectoryName(path)!, $"{System.IO.Path.GetFileName(path)}.old-*"))
+        {
+            try
+            {
+                File.Delete(old);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // It still runs.
+            }
+        }
+        if (File.Exists(path)) File.Move(path, $"{path}.old-{RandomId.New()}");
     }
 
     /// <summary>Waits until no other process installs.</summary>

@@ -94,9 +94,11 @@ sealed class TemporalDevServer
     /// <summary>A binary that was installed while this stack runs comes with the next start of the process, and must find a database of its own.</summary>
     void NoticeInstallation()
     {
-        if (binary!.Path != home.TemporalBinary || TemporalRecord.Read(home.TemporalRecord) is not { } record) return;
+        if (binary!.Path != home.TemporalBinary) return;
+        InstalledTemporal.Recheck(home, binary.Stamp);
+        if (TemporalRecord.Read(home.TemporalRecord) is not { } record) return;
         if (record.Version == binary.Version && (record.Server ?? binary.Server) == binary.Server) return;
-        foreach (var news in Use(new TemporalBinary(home.TemporalBinary, record.Version, []) { Server = record.Server })) log.Warn(news);
+        foreach (var news in Use(new TemporalBinary(home.TemporalBinary, record.Version, []) { Server = record.Server, Stamp = InstalledTemporal.Stamp(home) })) log.Warn(news);
     }
 
     static int Pick(int wanted, string by, string setting, params ReadOnlySpan<int> others)

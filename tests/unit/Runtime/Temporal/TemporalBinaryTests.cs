@@ -262,9 +262,12 @@ public sealed class TemporalBinaryTests : IAsyncLifetime
         await File.AppendAllTextAsync(Home.TemporalBinary, "# changed", Cancel);
         var failure = await Assert.ThrowsAsync<Failure>(() => Acquire(New));
         Assert.Equal($"{Home.TemporalBinary} is not started", failure.What);
-        Assert.StartsWith("Remove it and start again", failure.Remedy, StringComparison.Ordinal);
-        File.Delete(Home.TemporalBinary);
+        Assert.StartsWith("`stigmer temporal install`", failure.Remedy, StringComparison.Ordinal);
+        Assert.Equal(Soundness.Altered, (await InstalledTemporal.Look(Home, Cancel)).Soundness);
+
+        Assert.True((await TemporalBinary.Replace(Settings(New), Home, null, TimeProvider.System, Cancel)).Changed);
         Assert.Equal(New, (await Acquire(New)).Version);
+        Assert.False((await TemporalBinary.Replace(Settings(New), Home, null, TimeProvider.System, Cancel)).Changed);
     }
 
     [Theory]
