@@ -90,7 +90,7 @@ static class Program
         root.Subcommands.Add(AgentRunner.Create());
         root.Subcommands.Add(Commands.Version.Create());
         root.Subcommands.Add(Help.Create());
-        var hidden = Group.Create("internal", "Not for people", InternalDaemon.Create(), InternalSpawn.Create());
+        var hidden = Group.Create("internal", "Not for people", InternalDaemon.Create(), InternalSpawn.Create(), InternalGuard.Create());
         hidden.Hidden = true;
         root.Subcommands.Add(hidden);
         return root;

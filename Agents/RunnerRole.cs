@@ -61,9 +61,12 @@ static class RunnerRole
         var slots = new Slots(server, log, time, end.Token);
         var transcripts = new Transcripts(server);
         var models = new RunModels(Environment.GetEnvironmentVariable, (settings, key) => ChatClients.Create(settings, key, time));
+        var home = StigmerHome.From(Environment.GetEnvironmentVariable);
+        StigmerHome.Ensure(home.Run);
+        var toolbox = new Toolbox(new ToolProcesses(home, log, time), time);
         var activities = new TurnActivities(
             new CallModel(server, slots, transcripts, models, log, time),
-            new CallTool(slots, transcripts, WorkspaceTools.Call, log, time),
+            new CallTool(slots, transcripts, toolbox.Call, log, time),
             new EndTurn(server));
 
         TurnWorker? worker = null;

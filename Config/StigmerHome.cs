@@ -18,6 +18,8 @@ sealed record StigmerHome(string Root)
     public string Children => Path.Combine(Run, "children.json");
     /// <summary>Held by whoever installs Temporal's CLI.</summary>
     public string TemporalLock => Path.Combine(Run, "temporal.lock");
+    public string ToolsLock => Path.Combine(Run, "tools.lock");
+    public string Tools => Path.Combine(Run, "tools.json");
     public string ControlSocket => Path.Combine(Run, "control.sock");
     public string Token => Path.Combine(Run, "token");
 

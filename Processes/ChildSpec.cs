@@ -20,6 +20,9 @@ sealed record ChildSpec
     /// <summary>A session of its own, without a terminal, rather than only a process group: for what outlives its starter.</summary>
     public bool OwnSession { get; init; }
 
+    /// <summary>It joins our own process group rather than leading one. Not on Windows.</summary>
+    public bool SharesGroup { get; init; }
+
     /// <summary>Standard input: a pipe (<see cref="Child.Input"/>) rather than nothing.</summary>
     public bool PipeInput { get; init; }
 

@@ -33,8 +33,9 @@ static unsafe partial class Libc
     public const int WEXITED = 4;
     public static int WNOWAIT => OperatingSystem.IsMacOS() ? 0x20 : 0x01000000;
 
-    /// <summary>prctl's option, from linux/prctl.h.</summary>
+    /// <summary>prctl's options, from linux/prctl.h.</summary>
     public const int PR_SET_PDEATHSIG = 1;
+    public const int PR_SET_CHILD_SUBREAPER = 36;
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int kill(int pid, int signal);
@@ -48,6 +49,17 @@ static unsafe partial class Libc
     [LibraryImport("libc")]
     public static partial int getppid();
 
+    /// <summary>Waits until something happens to one of the descriptors; -1: without limit.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int poll(PollDescriptor* descriptors, nuint count, int milliseconds);
+
+    /// <summary>struct pollfd: an error or a hang-up is told without being asked for.</summary>
+    public struct PollDescriptor
+    {
+        public int Descriptor;
+        public short Events, Happened;
+    }
+
     [LibraryImport("libc", SetLastError = true)]
     public static partial int dup2(int from, int to);
 
@@ -57,6 +69,13 @@ static unsafe partial class Libc
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int close(int descriptor);
+
+    /// <summary>Waits for the lock unless told otherwise.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int flock(int descriptor, int operation);
+
+    /// <summary>flock's operation, from sys/file.h.</summary>
+    public const int LOCK_EX = 2;
 
     /// <summary>Flags of open, from fcntl.h.</summary>
     public const int O_RDONLY = 0;

@@ -32,6 +32,55 @@ static class LinuxProcessTable
         return found;
     }
 
+    /// <summary>The processes of a group of that session that began at that time or later; none without /proc.</summary>
+    public static IReadOnlyList<ProcessIdentity> InGroup(int group, int session, long since)
+    {
+        var found = new List<ProcessIdentity>();
+        if (!Directory.Exists("/proc/self")) return found;
+        foreach (var folder in Directory.EnumerateDirectories("/proc"))
+        {
+            if (!int.TryParse(Path.GetFileName(folder), NumberStyles.None, CultureInfo.InvariantCulture, out var pid)) continue;
+            if (Identity(pid) is not { } identity || identity.Start < since || Read($"{folder}/stat") is not { } stat) continue;
+            if (ParseStat(stat)?.Group == group && Field(stat, 3) == session && identity.IsAlive) found.Add(identity);
+        }
+        return found;
+    }
+
+    /// <summary>The session of a process; null where it has ended or there is no /proc.</summary>
+    public static int? SessionOf(int pid) => Read($"/proc/{pid.ToString(CultureInfo.InvariantCulture)}/stat") is { } stat ? Field(stat, 3) : null;
+
+    /// <summary>What a process has started, and what that has started, as far as it lives; none without /proc.</summary>
+    public static IReadOnlyList<int> DescendantsOf(int pid)
+    {
+        if (!Directory.Exists("/proc/self")) return [];
+        var children = new Dictionary<int, List<int>>();
+        foreach (var folder in Directory.EnumerateDirectories("/proc"))
+        {
+            if (!int.TryParse(Path.GetFileName(folder), NumberStyles.None, CultureInfo.InvariantCulture, out var child)) continue;
+            if (Read($"{folder}/stat") is not { } stat || ParseStat(stat) is not { State: not ('Z' or 'X') } || Field(stat, 1) is not { } parent) continue;
+            if (!children.TryGetValue(parent, out var siblings)) children[parent] = siblings = [];
+            siblings.Add(child);
+        }
+        var found = new List<int>();
+        var open = new Stack<int>([pid]);
+        while (open.TryPop(out var next))
+        {
+            foreach (var child in children.GetValueOrDefault(next) ?? [])
+            {
+                found.Add(child);
+                open.Push(child);
+            }
+        }
+        return found;
+    }
+
+    /// <summary>A number behind the name: 1 the parent, 3 the session.</summary>
+    static int? Field(string stat, int index)
+    {
+        var fields = stat[(stat.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        return fields.Length > index && int.TryParse(fields[index], NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
+    }
+
     /// <summary>
     /// State, process group and start time (fields 3, 5 and 22 of proc(5)) of a stat line; null where it is none. The name, in parentheses, may
     /// hold blanks and parentheses itself: fields count from the last closing one.

@@ -51,7 +51,7 @@ static unsafe class UnixProcess
             {
                 flags |= OperatingSystem.IsMacOS() ? Libc.POSIX_SPAWN_SETSID_MACOS : Libc.POSIX_SPAWN_SETSID_LINUX;
             }
-            else
+            else if (!spec.SharesGroup)
             {
                 flags |= Libc.POSIX_SPAWN_SETPGROUP;
                 Check(Libc.posix_spawnattr_setpgroup(attributes, 0), "setpgroup");

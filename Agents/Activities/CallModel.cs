@@ -2,7 +2,6 @@ using System.Globalization;
 using Grpc.Core;
 using Stigmer.Agents.Llm;
 using Stigmer.Agents.Loop;
-using Stigmer.Agents.Tools;
 using Stigmer.Agents.Worker;
 using Stigmer.Rpc.V1;
 
@@ -69,7 +68,9 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
         try
         {
             var (settings, client) = models.Of(transcript.Spec);
-            var call = new ModelCall(settings, transcript.Spec.Instructions, transcript.Before, WorkspaceTools.All, task.Step);
+            var rules = ToolRules.Of(transcript.Spec.Tools);
+            var offered = Offers.Of(transcript.Spec, transcript.Before, task.Turn, rules);
+            var call = new ModelCall(settings, transcript.Spec.Instructions, transcript.Before, offered, task.Step);
             await using var deltas = new Deltas(server, slot, time);
             for (var tries = 1; ; tries++)
             {
@@ -77,7 +78,7 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
                 {
                     work.Begun = true;
                     var answer = await call.Ask(client, deltas.Text, limit.Token);
-                    foreach (var asked in answer.Calls) (asked.NeedsApproval, asked.Once) = (ToolRules.NeedsApproval(asked.Name), ToolRules.Once(asked.Name));
+                    foreach (var asked in answer.Calls) (asked.NeedsApproval, asked.Once) = (rules.NeedsApproval(asked.Name), rules.Once(asked.Name));
                     return answer;
                 }
                 catch (ModelFailure e) when (e.Retryable && tries < (e.RetryAfter is null ? MostTries : MostInvitedTries))

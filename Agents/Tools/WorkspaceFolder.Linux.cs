@@ -63,7 +63,14 @@ static unsafe partial class LinuxFiles
         }
     }
 
-    static int OpenBeneath(string root, string real)
+    /// <summary>Opens a folder beneath the root, so that what is made in it is made there whatever becomes of its path; null where that cannot be.</summary>
+    public static SafeFileHandle? OpenFolder(string root, string real)
+    {
+        var descriptor = OpenBeneath(root, real, DirectoryOnly);
+        return descriptor < 0 ? null : new SafeFileHandle(descriptor, ownsHandle: true);
+    }
+
+    static int OpenBeneath(string root, string real, int more = 0)
     {
         var folder = UnixFiles.Open(root, ReadOnly | DirectoryOnly | CloseOnExec);
         if (folder < 0) return -1;
@@ -71,7 +78,7 @@ static unsafe partial class LinuxFiles
         {
             var how = new OpenHow
             {
-                Flags = (ulong)(uint)(ReadOnly | NonBlocking | NoTerminal | CloseOnExec),
+                Flags = (ulong)(uint)(ReadOnly | NonBlocking | NoTerminal | CloseOnExec | more),
                 Resolve = ResolveBeneath | ResolveNoSymlinks | ResolveNoMagicLinks,
             };
             var descriptor = (int)OpenAt2(OpenAt2Number, folder, Path.GetRelativePath(root, real), &how, sizeof(OpenHow));

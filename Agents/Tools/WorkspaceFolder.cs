@@ -13,7 +13,7 @@ sealed class Refused(string why) : Exception(why);
 /// symlink, are refused, and so are devices, pipes and sockets. What is opened is checked once more by its handle, so that
 /// a path that is exchanged between the check and the opening leads nowhere either (as far as the platform allows).
 /// </summary>
-sealed class WorkspaceFolder
+sealed partial class WorkspaceFolder
 {
     WorkspaceFolder(string root) => Root = root;
 
@@ -35,6 +35,15 @@ sealed class WorkspaceFolder
     /// <exception cref="Refused">It leads out of the workspace, or there is nothing.</exception>
     public string Resolve(string path)
     {
+        var full = FullPath(path);
+        var real = RealPath(full) ?? throw new Refused($"There is no {path} in the workspace");
+        if (!IsInside(real)) throw new Refused($"{path} is a link that leads out of the workspace");
+        return real;
+    }
+
+    /// <summary>The path in the workspace that a relative one names, its links not followed.</summary>
+    string FullPath(string path)
+    {
         if (path.Length == 0) path = ".";
         if (path.Contains('\0', StringComparison.Ordinal)) throw new Refused("A path has no NUL characters");
         if (Path.IsPathRooted(path) || path.StartsWith('~') || (OperatingSystem.IsWindows() && path.Contains(':', StringComparison.Ordinal)))
@@ -43,9 +52,7 @@ sealed class WorkspaceFolder
         }
         var full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(Path.Combine(Root, path)));
         if (!IsInside(full)) throw new Refused($"{path} leads out of the workspace");
-        var real = RealPath(full) ?? throw new Refused($"There is no {path} in the workspace");
-        if (!IsInside(real)) throw new Refused($"{path} is a link that leads out of the workspace");
-        return real;
+        return full;
     }
 
     /// <summary>What a real path names.</summary>

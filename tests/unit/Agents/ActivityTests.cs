@@ -36,10 +36,10 @@ public sealed class ActivityTests : IAsyncLifetime
         callTool = new CallTool(slots, transcripts, Carry, world.Log, time);
     }
 
-    Task<ToolOutcome> Carry(string name, string arguments, string workspace, CancellationToken cancel)
+    Task<ToolOutcome> Carry(RunSpec spec, ToolCall call, CancellationToken cancel)
     {
         Interlocked.Increment(ref toolCalls);
-        return tool(name, arguments, workspace, cancel);
+        return tool(call.Name, call.Arguments, spec.Workspace, cancel);
     }
 
     public async ValueTask DisposeAsync()

@@ -127,13 +127,13 @@ public sealed class WorkspaceToolsTests : IDisposable
         Write("x.txt", "inside");
         var link = Path.Combine(top, "link");
         Directory.CreateSymbolicLink(link, workspace);
-        Assert.Equal("inside", (await WorkspaceTools.Call(WorkspaceTools.Read, """{"path":"x.txt"}""", link, TestContext.Current.CancellationToken)).Text);
+        Assert.Equal("inside", (await Call(WorkspaceTools.Read, """{"path":"x.txt"}""", link, TestContext.Current.CancellationToken)).Text);
     }
 
     [Fact]
     public async Task A_workspace_that_is_gone_is_said()
     {
-        var outcome = await WorkspaceTools.Call(WorkspaceTools.List, "{}", Path.Combine(top, "gone"), TestContext.Current.CancellationToken);
+        var outcome = await Call(WorkspaceTools.List, "{}", Path.Combine(top, "gone"), TestContext.Current.CancellationToken);
         Assert.Equal((false, $"The workspace {top}/gone is not a folder on this machine"), (outcome.Ok, outcome.Text));
     }
 
@@ -256,7 +256,7 @@ public sealed class WorkspaceToolsTests : IDisposable
 
     [Fact]
     public async Task A_cancelled_call_ends() =>
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => WorkspaceTools.Call(WorkspaceTools.List, "{}", workspace, new CancellationToken(true)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Call(WorkspaceTools.List, "{}", workspace, new CancellationToken(true)));
 
     void Write(string name, string text) => Write(name, Encoding.UTF8.GetBytes(text));
 
@@ -269,7 +269,10 @@ public sealed class WorkspaceToolsTests : IDisposable
 
     void Link(string name, string target) => File.CreateSymbolicLink(Path.Combine(workspace, name), target);
 
-    Task<ToolOutcome> Call(string tool, string arguments) => WorkspaceTools.Call(tool, arguments, workspace, TestContext.Current.CancellationToken);
+    Task<ToolOutcome> Call(string tool, string arguments) => Call(tool, arguments, workspace, TestContext.Current.CancellationToken);
+
+    static Task<ToolOutcome> Call(string tool, string arguments, string workspace, CancellationToken cancel) =>
+        WorkspaceTools.Call(tool, arguments, workspace, _ => throw new InvalidOperationException("these start nothing"), TimeProvider.System, cancel);
 
     async Task<string> List(string arguments) => Good(await Call(WorkspaceTools.List, arguments));
 
