@@ -84,6 +84,7 @@ static class Program
         root.Subcommands.Add(Runs.Create());
         root.Subcommands.Add(Group.Create(
             "agent", "Define agents, and look at them", AgentApply.Create(), AgentList.Create(), AgentGet.Create(), AgentDelete.Create()));
+        root.Subcommands.Add(Commands.Llm.Create());
         root.Subcommands.Add(Group.Create("config", "What is configured, and by what", ConfigShow.Create(), ConfigValidate.Create(), ConfigPath.Create()));
         root.Subcommands.Add(Group.Create("temporal", "The managed Temporal's binary", TemporalInstall.Create(), TemporalVersion.Create(), TemporalUpgrade.Create()));
         root.Subcommands.Add(Commands.Server.Create());

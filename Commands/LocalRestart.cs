@@ -22,6 +22,7 @@ static class LocalRestart
     static async Task<int> Run(StartRequest request, Terminal terminal, CancellationToken cancel)
     {
         var settings = LocalStart.Resolve(request, terminal);
+        if (request.Pull) await LlmPull.IfMissing(settings.Llm, terminal, cancel);
         var view = new StartView(terminal);
         var order = await LocalStart.Order(settings, request.Timeout, view, terminal, cancel);
         if (await Running(settings.Home, cancel) is { } running && request.Flags is { Embedded: false, Managed: false }) WarnOfEngine(running, settings.Temporal, terminal);

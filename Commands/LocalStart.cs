@@ -36,6 +36,7 @@ static class LocalStart
     static async Task<int> Run(StartRequest request, Terminal terminal, CancellationToken cancel)
     {
         var settings = Resolve(request, terminal);
+        if (request.Pull) await LlmPull.IfMissing(settings.Llm, terminal, cancel);
         if (request.Foreground) return await LocalForeground.Run(settings, request.Timeout, terminal, cancel);
         // Whoever runs already needs no key.
         if (await Launcher.Status(settings.Home, TimeProvider.System, cancel) is { Phase: DaemonPhase.Ready } running)
@@ -64,14 +65,8 @@ static class LocalStart
     public static async Task<StartOrder> Order(Settings settings, TimeSpan timeout, StartView view, Terminal terminal, CancellationToken cancel)
     {
         var provider = settings.Llm.Provider;
-        var (keys, line) = await Secrets.Obtain(provider, Environment.GetEnvironmentVariable, terminal.CanPrompt ? terminal.AskSecret : null, cancel);
+        var (keys, line) = await Secrets.Obtain(provider, settings.Llm.BaseUrl, Environment.GetEnvironmentVariable, terminal.CanPrompt ? terminal.AskSecret : null, cancel);
         view.Ok(line);
-        if (provider is LlmProvider.OpenAI)
-        {
-            throw new Failure(
-                $"{provider.Title()} cannot be used yet", "this version speaks to Ollama, Anthropic and to the built-in demo model; the client for it comes with a later one",
-                "Set STIGMER_LLM_PROVIDER to ollama or demo", ExitCode.Usage);
-        }
         return new StartOrder { Settings = settings, Keys = keys, TimeoutMs = (long)timeout.TotalMilliseconds };
     }
 
@@ -97,7 +92,7 @@ static class LocalStart
             terminal.Document(document with { AlreadyRunning = alreadyRunning }, StatusJson.Default.StatusDocument);
             return;
         }
-        if (!alreadyRunning && state.Document.Llm is { } llm) await StatusChecks.WarnOfModel(llm, terminal, cancel);
+        if (!alreadyRunning && state.Document.Llm is { } llm) await StatusChecks.WarnOfModel(llm, terminal, cancel, offersPull: true);
     }
 
     static async Task<int> AlreadyRunning(StackState running, Settings settings, StartRequest request, Terminal terminal, CancellationToken cancel)

@@ -25,20 +25,28 @@ static class StatusChecks
         };
     }
 
-    /// <summary>After a start: a model that cannot be used stops nothing, and is better known now than at the first run.</summary>
-    public static async Task WarnOfModel(LlmStatus llm, Terminal terminal, CancellationToken cancel)
+    /// <summary>
+    /// After a start: a model that cannot be used stops nothing, and is better known now than at the first run. Where Ollama only
+    /// lacks it, a person at a terminal is offered to fetch it.
+    /// </summary>
+    public static async Task WarnOfModel(LlmStatus llm, Terminal terminal, CancellationToken cancel, bool offersPull = false)
     {
         var (status, remedy) = await Model(llm, cancel);
         if (status.Detail is not { } detail) return;
         terminal.Warn(remedy is null ? detail : $"{detail}\n  {remedy.Replace("\n", "\n  ", StringComparison.Ordinal)}");
+        if (offersPull && status is { Reachable: true, ModelAvailable: false, BaseUrl: { } url } && llm.Provider == LlmProvider.Ollama.Name())
+        {
+            await LlmPull.Offer(url, llm.Model, terminal, cancel);
+        }
     }
 
     static async Task<(LlmStatus Status, string? Remedy)> Model(LlmStatus llm, CancellationToken cancel)
     {
-        if (llm.Provider == LlmProvider.Demo.Name()) return (llm with { Reachable = true, ModelAvailable = true }, null);
-        if (llm.Provider != LlmProvider.Ollama.Name() || llm.BaseUrl is not { } url) return (llm, null);
-        var ollama = await OllamaStatus.Check(url, llm.Model, cancel);
-        return (llm with { Reachable = ollama.Reachable, ModelAvailable = ollama.ModelAvailable, Detail = ollama.Detail }, ollama.Remedy);
+        if (Providers.Find(llm.Provider) is not { } provider) return (llm, null);
+        // A key that was typed at the start is known to the stack alone: without one, whether anything answers is all that can be told.
+        var key = Secrets.Find(provider, provider, Environment.GetEnvironmentVariable)?.Key;
+        var found = await ProviderStatus.Check(new LlmSettings(provider, llm.Model, llm.BaseUrl ?? "", 1, null, null, null), key, cancel);
+        return (llm with { Reachable = found.Reachable, ModelAvailable = found.ModelAvailable, Detail = found.Problem?.Message }, found.Problem?.Remedy);
     }
 
     static async Task<TemporalStatus> Engine(TemporalStatus temporal, StatusDocument document, CancellationToken cancel)

@@ -55,10 +55,11 @@ static class Secrets
     /// asked or nothing was typed.
     /// </summary>
     /// <param name="chosen">The provider in force.</param>
+    /// <param name="baseUrl">Where it is: a server on this network needs no key.</param>
     /// <param name="environment">A variable's value.</param>
     /// <param name="ask">Asks for a secret with a prompt; answers null at the end of input. Null itself: nobody is there to ask.</param>
     public static async Task<(LlmKeys Keys, string Line)> Obtain(
-        LlmProvider chosen, Func<string, string?> environment, Func<string, CancellationToken, Task<string?>>? ask, CancellationToken cancel)
+        LlmProvider chosen, string baseUrl, Func<string, string?> environment, Func<string, CancellationToken, Task<string?>>? ask, CancellationToken cancel)
     {
         var keys = Known(chosen, environment);
         if (chosen.KeyVariable() is not { } variable)
@@ -66,6 +67,7 @@ static class Secrets
             return (keys, chosen == LlmProvider.Demo ? $"Using {chosen.Title()}" : $"Using {chosen.Title()} (no API key required)");
         }
         if (Find(chosen, chosen, environment) is { } found) return (keys, $"Using {found.Variable} from environment");
+        if (Providers.NeededKey(chosen, baseUrl) is null) return (keys, $"Using the model server at {baseUrl} (no API key required)");
         if (ask is null)
         {
             throw new Failure(

@@ -20,6 +20,9 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
 
     static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(30);
 
+    /// <summary>A provider that wants to be left alone for longer is not waited for: the run fails, and can be resumed then.</summary>
+    static readonly TimeSpan LongestInvitedWait = TimeSpan.FromMinutes(10);
+
     /// <summary>Makes the call, or takes what is stored, and tells what deciding needs of it.</summary>
     public async Task<ModelReport> Run(ModelTask task, Attempt attempt)
     {
@@ -81,9 +84,9 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
                     foreach (var asked in answer.Calls) (asked.NeedsApproval, asked.Once) = (rules.NeedsApproval(asked.Name), rules.Once(asked.Name));
                     return answer;
                 }
-                catch (ModelFailure e) when (e.Retryable && tries < (e.RetryAfter is null ? MostTries : MostInvitedTries))
+                catch (ModelFailure e) when (e.Retryable && tries < (e.RetryAfter is null ? MostTries : MostInvitedTries) && !(e.RetryAfter > LongestInvitedWait))
                 {
-                    var wait = e.RetryAfter ?? TimeSpan.FromTicks(Math.Min(LongestWait.Ticks, FirstWait.Ticks << (tries - 1)));
+                    var wait = WaitAfter(e, tries);
                     log.Warn("a model call failed and is made again", ("run", task.Run), ("step", task.Step), ("why", e.Message), ("wait", wait));
                     deltas.Retry(string.Create(CultureInfo.InvariantCulture, $"{e.Message}; trying again in {wait.TotalSeconds:0.#} s"));
                     await Task.Delay(wait, time, limit.Token);
@@ -109,6 +112,15 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
                     $"It is not made again by itself, since each call may cost money; the agent-runner's log says more. `stigmer runs resume {task.Run}` makes it again"),
                 retryable: false);
         }
+    }
+
+    /// <summary>Not before the provider's word, and a little later each in his own way: a thousand runs should not come again at once.</summary>
+    static TimeSpan WaitAfter(ModelFailure failure, int tries)
+    {
+        var own = TimeSpan.FromTicks(Math.Min(LongestWait.Ticks, FirstWait.Ticks << (tries - 1)));
+        // A provider that says "at once" again and again is not believed for ever.
+        var least = failure.RetryAfter is not { } after ? own : tries > 3 && after < FirstWait ? FirstWait : after;
+        return least + (least * 0.25 * Random.Shared.NextDouble());
     }
 
     /// <summary>A bug of ours or of a library. What was asked to end is none, nor what concerns the server or the engine, which may be well later.</summary>

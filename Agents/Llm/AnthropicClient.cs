@@ -10,7 +10,7 @@ namespace Stigmer.Agents.Llm;
 /// Anthropic's Messages API, streamed. One call of it is one request, but where the model says that it has only paused. No
 /// sampling parameter is sent unless the person set one and the model takes it: newer models refuse them.
 /// </summary>
-sealed class AnthropicClient : IChatClient
+sealed class AnthropicClient : IChatClient, IWindowed
 {
     /// <summary>The version of the API, a header without which nothing is answered.</summary>
     const string ApiVersion = "2023-06-01";
@@ -27,16 +27,25 @@ sealed class AnthropicClient : IChatClient
     readonly Uri root;
     readonly HttpClient http;
     readonly HostedErrors errors;
+    int window;
 
     /// <summary>Connects to nothing yet.</summary>
     /// <exception cref="ModelFailure">The base URL is none.</exception>
     public AnthropicClient(LlmSettings settings, Secret? key, TimeProvider time, HttpMessageHandler? handler)
     {
         (this.settings, this.key, this.time) = (settings, key, time);
-        root = LlmHttp.Root(settings.BaseUrl, "https://api.anthropic.com", "/messages", "/v1");
+        root = Root(settings.BaseUrl);
         http = LlmHttp.Client(handler);
         errors = new HostedErrors(settings, key, time);
+        window = Providers.Know(settings.Provider, settings.Model)?.Window ?? 0;
     }
+
+    /// <inheritdoc/>
+    public ValueTask<int?> MostInput(CancellationToken cancel) =>
+        new(Volatile.Read(ref window) is > 0 and var all ? all - Math.Min(settings.MaxTokens, all / 4) : null);
+
+    /// <inheritdoc/>
+    public ModelFailure TooLong(string why) => errors.TooLong(why);
 
     /// <inheritdoc/>
     public async IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(
@@ -92,9 +101,19 @@ sealed class AnthropicClient : IChatClient
         Authorize(message, key);
         message.Content = LlmHttp.Json(request, AnthropicJson.Default.AnthropicRequest);
         var response = await exchange.Send(message).ConfigureAwait(false);
-        if ((int)response.StatusCode != 200) throw errors.From((int)response.StatusCode, await exchange.Refusal().ConfigureAwait(false), response.Headers);
+        if ((int)response.StatusCode != 200)
+        {
+            var failure = errors.From((int)response.StatusCode, await exchange.Refusal().ConfigureAwait(false), response.Headers);
+            // A model that the table does not know tells its window so.
+            if (failure.Window is { } told) Volatile.Write(ref window, told);
+            throw failure;
+        }
         if (!LlmHttp.IsEventStream(response)) throw errors.NotUnderstood(await exchange.Refusal().ConfigureAwait(false));
     }
+
+    /// <summary>The root of the API: written with or without a slash at the end, <c>/v1</c> or <c>/v1/messages</c>.</summary>
+    /// <exception cref="ModelFailure">It is no http address.</exception>
+    public static Uri Root(string baseUrl) => LlmHttp.Root(baseUrl, "https://api.anthropic.com", "/messages", "/v1");
 
     /// <summary>The headers of every request.</summary>
     public static void Authorize(HttpRequestMessage message, Secret? key)

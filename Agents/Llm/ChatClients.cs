@@ -23,11 +23,9 @@ static class ChatClients
             LlmProvider.Ollama => new OllamaClient(settings, time, handler),
             LlmProvider.Anthropic => new AnthropicClient(settings, key, time, handler),
             LlmProvider.Demo => new DemoClient(settings),
-            _ => throw new Failure(
-                $"Models of {settings.Provider} cannot be used yet",
-                "this version of stigmer speaks to ollama, anthropic and demo",
-                "Set STIGMER_LLM_PROVIDER=ollama, or --provider demo to look around",
-                ExitCode.Usage),
+            LlmProvider.OpenAI when Providers.IsOwnHost(settings.Provider, settings.BaseUrl) => new OpenAiResponsesClient(settings, key, time, handler),
+            LlmProvider.OpenAI => new OpenAiChatClient(settings, key, time, handler),
+            _ => throw new ArgumentOutOfRangeException(nameof(settings), settings.Provider, null),
         };
     }
 }

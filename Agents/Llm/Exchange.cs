@@ -80,6 +80,9 @@ sealed class Exchange : IDisposable
         return System.Text.Encoding.UTF8.GetString(body.GetBuffer(), 0, (int)body.Length);
     }
 
+    /// <summary>The body of an answer that is no stream.</summary>
+    public ValueTask<string> Whole() => Read(async stop => await response!.Content.ReadAsStringAsync(stop).ConfigureAwait(false));
+
     /// <summary>The body of the answer as lines.</summary>
     public async Task<LineReader> Lines() => new(await Body().ConfigureAwait(false), WindUp);
 

@@ -21,6 +21,8 @@ sealed class HostedErrors(LlmSettings settings, Secret? key, TimeProvider time) 
     public ModelFailure NotAnswering(Exception caught)
     {
         var (why, retryable) = ServerSaid.Unreachable(caught);
+        // The provider's own host exists, and is not refused for good: a network that is away comes back.
+        retryable |= own && caught is HttpRequestException { HttpRequestError: HttpRequestError.NameResolutionError or HttpRequestError.ConnectionError };
         var remedy = own || !Providers.IsLocal(settings.BaseUrl)
             ? "Check the network, HTTPS_PROXY and llm.base_url"
             : "Start it, or check llm.base_url";
@@ -59,6 +61,7 @@ sealed class HostedErrors(LlmSettings settings, Secret? key, TimeProvider time) 
         var text = key is null ? said.Text : said.Text.Replace(key.Reveal(), "***", StringComparison.Ordinal);
         var about = string.Join(", ", new[] { shown, said.Type ?? said.Code, id }.Where(part => part is not null));
         var why = text.Length == 0 ? about : about.Length == 0 ? text : $"{text} ({about})";
+        if (retryAfter > TimeSpan.FromMinutes(1)) why += string.Create(CultureInfo.InvariantCulture, $"; it says to come again in {retryAfter.Value.TotalMinutes:0.#} minutes");
         ModelFailure For(string what, string? remedy, bool retryable = false) =>
             new(what, why, remedy, retryable && told != "false", retryable ? retryAfter : null);
 
@@ -97,7 +100,8 @@ sealed class HostedErrors(LlmSettings settings, Secret? key, TimeProvider time) 
         }
     }
 
-    ModelFailure TooLong(string why, int? window) => new(
+    /// <summary>The conversation does not fit.</summary>
+    public ModelFailure TooLong(string why, int? window = null) => new(
         $"The conversation is longer than the window of {settings.Model}",
         why,
         $"Begin a new run that has less to read{(own ? ", or choose a model with a larger window" : ", or start the server with a larger context")}",
@@ -106,6 +110,13 @@ sealed class HostedErrors(LlmSettings settings, Secret? key, TimeProvider time) 
         TooLong = true,
         Window = window,
     };
+
+    /// <summary>It answers, and what it lists is something else.</summary>
+    public ModelFailure NotListed(IReadOnlyList<string> names) => new(
+        $"{Subject} does not list the model {settings.Model}",
+        names.Count == 0 ? "it lists none" : $"it lists {string.Join(", ", names.Take(5))}{(names.Count > 5 ? $" and {names.Count - 5} more" : "")}",
+        "llm.model, STIGMER_LLM_MODEL or --model names one",
+        retryable: false);
 
     ModelFailure UnknownModel(string why)
     {

@@ -1,6 +1,7 @@
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Stigmer.Config;
 using Stigmer.Rpc;
 
 namespace Stigmer.Agents.Llm;
@@ -35,6 +36,12 @@ static class LlmHttp
     {
         Headers = { ContentType = new MediaTypeHeaderValue("application/json") },
     };
+
+    /// <summary>Adds the key, if there is one.</summary>
+    public static void Bearer(HttpRequestMessage message, Secret? key)
+    {
+        if (key is not null) message.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key.Reveal());
+    }
 
     /// <summary>Whether an answer's body is a stream of events; where no type is said it is taken to be one.</summary>
     public static bool IsEventStream(HttpResponseMessage response) =>

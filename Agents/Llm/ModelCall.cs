@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json;
 using Google.Protobuf;
 using Microsoft.Extensions.AI;
 using Stigmer.Agents.Tools;
@@ -16,23 +17,59 @@ namespace Stigmer.Agents.Llm;
 sealed record ModelCall(
     LlmSettings Model, string Instructions, IReadOnlyList<TranscriptEntry> Transcript, IReadOnlyList<ToolDeclaration> Tools, int Step)
 {
+    /// <summary>How often a call that the provider refuses as too long is made anew with less in it.</summary>
+    const int MostFittings = 6;
+
     /// <summary>
-    /// Makes the call, once: no retry in here. <paramref name="onText"/> gets the text as it streams, never a call that is
-    /// written as text. The answer lacks what only the caller knows: WorkedMs, and NeedsApproval and Once of each call.
+    /// Makes the call, once: no retry in here, but of one that is refused as too long, with less in it. <paramref name="onText"/>
+    /// gets the text as it streams, never a call that is written as text. The answer lacks what only the caller knows: WorkedMs,
+    /// and NeedsApproval and Once of each call.
     /// </summary>
     /// <exception cref="ModelFailure">The call failed; what was shown of it is to be discarded.</exception>
     public async Task<ModelAnswer> Ask(IChatClient client, Func<string, Task> onText, CancellationToken cancel)
+    {
+        var windowed = client.GetService(typeof(IWindowed)) as IWindowed;
+        var fitting = new Fitting(this);
+        if (windowed is not null && await windowed.MostInput(cancel).ConfigureAwait(false) is { } most)
+        {
+            fitting.LeaveOut(most);
+            // The reckoning errs towards too much, but not by half.
+            if (fitting.Total > 2.0 * most) throw windowed.TooLong(FormattableString.Invariant($"it has about {fitting.Total / 1000:0} thousand tokens, and {most / 1000.0:0.#} thousand can be sent"));
+        }
+        for (var tries = 1; ; tries++)
+        {
+            var said = false;
+            try
+            {
+                return await Ask(client, fitting, text => { said = true; return onText(text); }, cancel).ConfigureAwait(false);
+            }
+            catch (ModelFailure e) when (e.TooLong && !said && tries < MostFittings && fitting.LeaveOut(fitting.Total * 2 / 3))
+            {
+                // The provider counts otherwise than we do.
+            }
+        }
+    }
+
+    /// <summary>Whether an answer is of this call's model.</summary>
+    public bool IsOfModel(ModelAnswer answer) => answer.Provider == Model.Provider.Name() && answer.Model == Model.Model;
+
+    async Task<ModelAnswer> Ask(IChatClient client, Fitting fitting, Func<string, Task> onText, CancellationToken cancel)
     {
         var names = new ToolNames(Tools.Select(tool => tool.Name));
         var options = new ChatOptions { Tools = [.. Tools.Select(tool => new WireTool(names.ToWire(tool.Name), tool))] };
         var answer = new AnswerBuilder();
         await foreach (var update in client.GetStreamingResponseAsync(
-            Conversation.ToMessages(Model, Instructions, Transcript, names, Shortened.Of(Transcript)), options, cancel).ConfigureAwait(false))
+            Conversation.ToMessages(Model, Instructions, Transcript, names, fitting.Shortened), options, cancel).ConfigureAwait(false))
         {
             answer.Add(update);
             if (update.Text is { Length: > 0 } text) await onText(text).ConfigureAwait(false);
         }
-        return answer.Build(this, names);
+        var built = answer.Build(this, names);
+        if (fitting.Added.Count == 0) return built;
+        built.Shortened.AddRange(fitting.Added);
+        var what = fitting.Added.Count == 1 ? "An old result of a tool was" : FormattableString.Invariant($"{fitting.Added.Count} old results of tools were");
+        built.Notes.Insert(0, $"{what} left out of what the model reads: the conversation has grown too long for its window");
+        return built;
     }
 }
 
@@ -105,9 +142,44 @@ sealed class AnswerBuilder
 /// <summary>A tool under the name that it has on the wire.</summary>
 sealed class WireTool(string wireName, ToolDeclaration tool) : AIFunctionDeclaration
 {
+    readonly JsonElement schema = Accepted(tool.Schema);
+
     public override string Name => wireName;
 
     public override string Description => tool.Description;
 
-    public override System.Text.Json.JsonElement JsonSchema => tool.Schema;
+    public override JsonElement JsonSchema => schema;
+
+    /// <summary>
+    /// A schema in the form that every provider takes: an object with properties. Alternatives at its top are left out, which
+    /// Anthropic and OpenAI refuse; the tool itself checks what it is given.
+    /// </summary>
+    static JsonElement Accepted(JsonElement schema)
+    {
+        var isObject = schema.ValueKind == JsonValueKind.Object;
+        if (isObject && schema.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.GetString() == "object"
+            && schema.TryGetProperty("properties", out var properties) && properties.ValueKind == JsonValueKind.Object
+            && !schema.EnumerateObject().Any(member => member.Name is "oneOf" or "anyOf" or "allOf" or "enum" or "not"))
+        {
+            return schema;
+        }
+        var bytes = new System.Buffers.ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(bytes))
+        {
+            writer.WriteStartObject();
+            writer.WriteString("type", "object");
+            if (!isObject || !schema.TryGetProperty("properties", out var known) || known.ValueKind != JsonValueKind.Object)
+            {
+                writer.WriteStartObject("properties");
+                writer.WriteEndObject();
+            }
+            foreach (var member in isObject ? schema.EnumerateObject().ToArray() : [])
+            {
+                if (member.Name is "type" or "oneOf" or "anyOf" or "allOf" or "enum" or "not" || (member.Name == "properties" && member.Value.ValueKind != JsonValueKind.Object)) continue;
+                member.WriteTo(writer);
+            }
+            writer.WriteEndObject();
+        }
+        return JsonElement.Parse(bytes.WrittenSpan);
+    }
 }

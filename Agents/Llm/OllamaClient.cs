@@ -12,7 +12,7 @@ namespace Stigmer.Agents.Llm;
 /// Ollama's native /api/chat, streamed. One call of it is one request, never repeated in here (but without tools, where the
 /// model turns out to take none). What it learns about the model, its window above all, holds for the client's life.
 /// </summary>
-sealed class OllamaClient : IChatClient
+sealed class OllamaClient : IChatClient, IWindowed
 {
     /// <summary>The window that is asked for where the configuration says nothing: enough for an agent, 2 GB of memory for a 7B model.</summary>
     public const int DefaultWindow = 32768;
@@ -66,6 +66,17 @@ sealed class OllamaClient : IChatClient
         }
         await foreach (var update in Answer(exchange, request, offered).ConfigureAwait(false)) yield return update;
     }
+
+    /// <inheritdoc/>
+    public async ValueTask<int?> MostInput(CancellationToken cancel)
+    {
+        var all = await Window(cancel).ConfigureAwait(false);
+        // The answer gets what the conversation leaves; a quarter at least, or what it may have.
+        return all - Math.Min(settings.MaxTokens, all / 4);
+    }
+
+    /// <inheritdoc/>
+    public ModelFailure TooLong(string why) => errors.TooLong(why, settings.ContextWindow ?? Volatile.Read(ref window));
 
     /// <inheritdoc/>
     public Task<ChatResponse> GetResponseAsync(
@@ -248,12 +259,12 @@ sealed class OllamaClient : IChatClient
     };
 
     /// <summary>
-    /// An older server, which does not know truncate, cut the prompt in silence. No tokenizer packs six characters of an
-    /// ordinary text into a token, so a prompt of more than that cannot have fitted.
+    /// An older server, which does not know truncate, cut the prompt in silence: to half of the window and two tokens, where the
+    /// text has so many characters that no tokenizer makes that few tokens of it.
     /// </summary>
     static bool IsShortened(OllamaChunk chunk, OllamaRequest request) =>
-        chunk.PromptEvalCount is { } read && read <= request.Options.NumCtx
-        && request.Messages.Sum(message => (long)(message.Content?.Length ?? 0)) / 6 > request.Options.NumCtx;
+        chunk.PromptEvalCount is { } read && Math.Abs(read - (request.Options.NumCtx / 2)) <= 8
+        && request.Messages.Sum(message => (long)(message.Content?.Length ?? 0)) / 5 > request.Options.NumCtx * 3L / 4;
 }
 
 /// <summary>What the transcript keeps of an answer for the model that gave it.</summary>

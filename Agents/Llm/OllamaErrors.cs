@@ -26,7 +26,7 @@ sealed class OllamaErrors(string baseUrl, string model) : IServerErrors
     public ModelFailure NotAnswering(string why, bool retryable, Exception? caught = null) => new(
         $"Ollama does not answer at {baseUrl}",
         why,
-        $"Start it with `ollama serve` (to install it: https://ollama.com/download), then `ollama pull {model}`; or use {LookAround}",
+        $"Start it with `ollama serve` (to install it: https://ollama.com/download), then `stigmer llm pull {model}`; or use {LookAround}",
         retryable,
         inner: caught);
 
@@ -34,8 +34,26 @@ sealed class OllamaErrors(string baseUrl, string model) : IServerErrors
     public ModelFailure NotPulled() => new(
         $"Ollama does not have the model {model}",
         $"it answers at {baseUrl}, but the model was never pulled",
-        $"Run `ollama pull {model}`; or use {LookAround}",
+        $"Run `stigmer llm pull {model}`; or use {LookAround}",
         retryable: false);
+
+    /// <summary>It cannot fetch the model.</summary>
+    /// <param name="said">What it says.</param>
+    /// <param name="status">The status; 0: it was 200 long before.</param>
+    public ModelFailure NotPullable(ServerSaid said, int status)
+    {
+        if (said.Says("file does not exist") || said.Says("not found") || said.Says("invalid model name"))
+        {
+            return new ModelFailure(
+                $"Ollama's library has no model {model}", said.Text, "Check the name and its tag at https://ollama.com/library; for example: qwen2.5-coder:7b, qwen3:8b", retryable: false);
+        }
+        var full = said.Says("no space left");
+        return new ModelFailure(
+            $"Ollama could not fetch {model}",
+            status == 0 ? said.Text : $"{said.Text} (status {status.ToString(CultureInfo.InvariantCulture)})",
+            full ? "Make room where Ollama keeps its models" : "Check Ollama's way to the internet; the same command goes on where it stopped",
+            retryable: !full && status is 0 or 408 or 429 or >= 500);
+    }
 
     /// <summary>A status other than 200.</summary>
     /// <param name="status">The status.</param>
@@ -102,7 +120,8 @@ sealed class OllamaErrors(string baseUrl, string model) : IServerErrors
         return null;
     }
 
-    ModelFailure TooLong(string why, int window) => new(
+    /// <summary>The conversation does not fit.</summary>
+    public ModelFailure TooLong(string why, int window) => new(
         $"The conversation is longer than the window of {model}, {window.ToString(CultureInfo.InvariantCulture)} tokens",
         why,
         "Begin a new run that has less to read, or set llm.context_window to more, as far as the model and the memory allow",

@@ -101,6 +101,26 @@ sealed record OllamaShow
 {
     /// <summary>Holds the trained window as ARCHITECTURE.context_length.</summary>
     public Dictionary<string, JsonElement>? ModelInfo { get; init; }
+
+    /// <summary>completion, tools, thinking…; old servers do not tell.</summary>
+    public IReadOnlyList<string>? Capabilities { get; init; }
+}
+
+/// <summary>One line of the answer to POST /api/pull.</summary>
+sealed record OllamaPullLine
+{
+    public string? Status { get; init; }
+
+    /// <summary>The layer that this is about.</summary>
+    public string? Digest { get; init; }
+
+    /// <summary>Its bytes.</summary>
+    public long? Total { get; init; }
+
+    /// <summary>Those that are here.</summary>
+    public long? Completed { get; init; }
+
+    public JsonElement? Error { get; init; }
 }
 
 /// <summary>The answer of GET /api/tags.</summary>
@@ -115,6 +135,9 @@ sealed record OllamaTag
     public string? Name { get; init; }
 
     public string? Model { get; init; }
+
+    /// <summary>On disk, in bytes.</summary>
+    public long? Size { get; init; }
 }
 
 /// <summary>JSON of Ollama's API.</summary>
@@ -126,4 +149,5 @@ sealed record OllamaTag
 [JsonSerializable(typeof(OllamaShowRequest))]
 [JsonSerializable(typeof(OllamaShow))]
 [JsonSerializable(typeof(OllamaTags))]
+[JsonSerializable(typeof(OllamaPullLine))]
 sealed partial class OllamaJson : JsonSerializerContext;

@@ -62,6 +62,14 @@ sealed record ServerSaid(string Text, string? Type, string? Code, string? Param,
         || Type?.Contains(words, StringComparison.OrdinalIgnoreCase) == true
         || Code?.Contains(words, StringComparison.OrdinalIgnoreCase) == true;
 
+    /// <summary>Whether it is this parameter that it does not take.</summary>
+    public bool Blames(string parameter) => Param == parameter || Says($"'{parameter}'") || Says($"`{parameter}`") || Says($"\"{parameter}\"") || Text.StartsWith(parameter + " ", StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>The model, or the server as it was started, takes no tools.</summary>
+    public bool RefusesTools =>
+        Param is "tools" or "tool_choice"
+        || (Says("tool") && (Says("not support") || Says("unsupported") || Says("--enable-auto-tool-choice") || Says("--jinja") || Says("not available") || Says("no endpoints found")));
+
     /// <summary>It says that the prompt does not fit into the window, in the words of one of the servers that are known.</summary>
     public bool IsTooLong =>
         Code == "context_length_exceeded" || Type is "exceed_context_size_error" or "request_too_large"

@@ -22,7 +22,7 @@ public class NoModelTests
         {
             Assert.Contains("Ollama does not answer at http://127.0.0.1:9", said, StringComparison.Ordinal);
             Assert.Contains("`ollama serve`", said, StringComparison.Ordinal);
-            Assert.Contains("`ollama pull qwen2.5-coder:7b`", said, StringComparison.Ordinal);
+            Assert.Contains("`stigmer llm pull qwen2.5-coder:7b`", said, StringComparison.Ordinal);
             Assert.Contains("--provider demo", said, StringComparison.Ordinal);
         }
         var llm = (await stack.Status()).GetProperty("llm");
@@ -37,7 +37,7 @@ public class NoModelTests
         await using var stack = await Stack.Start(ollama);
         var ran = (await stack.Run("run", "--model", "qwen3:8b", "Hi")).Exits(1);
         Assert.Contains("Ollama does not have the model qwen3:8b", ran.Error, StringComparison.Ordinal);
-        Assert.Contains("`ollama pull qwen3:8b`", ran.Error, StringComparison.Ordinal);
+        Assert.Contains("`stigmer llm pull qwen3:8b`", ran.Error, StringComparison.Ordinal);
     }
 
     [Fact]

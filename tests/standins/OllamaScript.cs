@@ -10,6 +10,12 @@ sealed record OllamaScript
 
     public IReadOnlyList<OllamaAnswer> Answers { get; init; } = [];
 
+    /// <summary>What can be pulled; null: whatever is asked for.</summary>
+    public IReadOnlyList<string>? Library { get; init; }
+
+    /// <summary>How many pulls break in the middle of a layer; the next one goes on there.</summary>
+    public int PullBreaks { get; init; }
+
     public static OllamaScript Parse(string json) => JsonSerializer.Deserialize(json, OllamaScriptJson.Default.OllamaScript)!;
 
     public string ToJson() => JsonSerializer.Serialize(this, OllamaScriptJson.Default.OllamaScript);

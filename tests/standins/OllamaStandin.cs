@@ -22,6 +22,7 @@ sealed class OllamaStandin : IAsyncDisposable
     readonly ConcurrentDictionary<string, TaskCompletionSource> holds = new();
     WebApplication? app;
     int requests;
+    int pulls;
 
     OllamaStandin(OllamaScript script, TextWriter journal)
     {
@@ -193,18 +194,29 @@ sealed class OllamaStandin : IAsyncDisposable
     async Task<string> Pull(HttpContext context, string name)
     {
         context.Response.ContentType = "application/x-ndjson";
+        async Task Line(string line)
+        {
+            await context.Response.WriteAsync(line + "\n", context.RequestAborted);
+            await context.Response.Body.FlushAsync(context.RequestAborted);
+        }
+        await Line("""{"status":"pulling manifest"}""");
+        if (script.Library?.Contains(name) == false)
+        {
+            await Line(Error("pull model manifest: file does not exist"));
+            return "refused";
+        }
+        await Line("""{"status":"pulling 60e05f210007","digest":"sha256:60e05f210007","total":4683073184}""");
+        if (Interlocked.Increment(ref pulls) <= script.PullBreaks)
+        {
+            await Line($$"""{"status":"pulling 60e05f210007","digest":"sha256:60e05f210007","total":4683073184,"completed":{{pulls}}000000000}""");
+            context.Abort();
+            return "broken";
+        }
         lock (gate) pulled.Add(name);
-        await context.Response.WriteAsync(
-            """
-            {"status":"pulling manifest"}
-            {"status":"pulling 60e05f210007","digest":"sha256:60e05f210007","total":4683073184}
-            {"status":"pulling 60e05f210007","digest":"sha256:60e05f210007","total":4683073184,"completed":4683073184}
-            {"status":"verifying sha256 digest"}
-            {"status":"writing manifest"}
-            {"status":"success"}
-
-            """,
-            context.RequestAborted);
+        await Line("""{"status":"pulling 60e05f210007","digest":"sha256:60e05f210007","total":4683073184,"completed":4683073184}""");
+        await Line("""{"status":"verifying sha256 digest"}""");
+        await Line("""{"status":"writing manifest"}""");
+        await Line("""{"status":"success"}""");
         return "answered";
     }
 

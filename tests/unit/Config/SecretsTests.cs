@@ -7,7 +7,7 @@ public class SecretsTests
     static Func<string, string?> Env(params (string Name, string Value)[] set) => name => set.FirstOrDefault(pair => pair.Name == name).Value;
 
     static Task<(LlmKeys Keys, string Line)> Obtain(LlmProvider provider, Func<string, string?> environment, string? typed = null, bool terminal = false) =>
-        Secrets.Obtain(provider, environment, terminal ? (_, _) => Task.FromResult(typed) : null, CancellationToken.None);
+        Secrets.Obtain(provider, provider.DefaultBaseUrl(), environment, terminal ? (_, _) => Task.FromResult(typed) : null, CancellationToken.None);
 
     [Theory]
     [InlineData("Ollama", "Using Ollama (no API key required)")]
@@ -39,7 +39,7 @@ public class SecretsTests
     {
         var provider = Enum.Parse<LlmProvider>(name);
         var prompts = new List<string>();
-        var (keys, said) = await Secrets.Obtain(provider, Env((provider.KeyVariable()!, "  ")), (prompt, _) =>
+        var (keys, said) = await Secrets.Obtain(provider, provider.DefaultBaseUrl(), Env((provider.KeyVariable()!, "  ")), (prompt, _) =>
         {
             prompts.Add(prompt);
             return Task.FromResult<string?>(" sk-9 ");

@@ -130,12 +130,12 @@ public class OllamaClientTests
     public async Task A_prompt_that_an_old_server_cut_in_silence_is_noticed()
     {
         await using var server = await OllamaServer.Answering("""{"message":{"content":"yes"},"done":true,"prompt_eval_count":514}""");
-        var answer = await Ask(server.Settings(window: 1024), "", new TranscriptEntry { User = new UserMessage { Number = 1, Text = new string('a', 7000) } });
+        var answer = await Ask(server.Settings(window: 1024), "", new TranscriptEntry { User = new UserMessage { Number = 1, Text = new string('a', 4500) } });
         Assert.Contains("left out part", Assert.Single(answer.Notes), StringComparison.Ordinal);
     }
 
     [Theory]
-    [InlineData(404, """{"error":"model 'qwen2.5-coder:7b' not found"}""", false, "does not have the model qwen2.5-coder:7b", "`ollama pull qwen2.5-coder:7b`")]
+    [InlineData(404, """{"error":"model 'qwen2.5-coder:7b' not found"}""", false, "does not have the model qwen2.5-coder:7b", "`stigmer llm pull qwen2.5-coder:7b`")]
     [InlineData(404, "404 page not found", false, "There is no Ollama at", "without /v1")]
     [InlineData(400, """{"error":"the prompt is longer than the context length currently available to the model"}""", false, "longer than the window of qwen2.5-coder:7b, 4096 tokens", "context_window")]
     [InlineData(400, """{"error":"{\"error\":{\"code\":400,\"message\":\"the request exceeds the available context size\",\"type\":\"exceed_context_size_error\"}}"}""", false, "longer than the window", "context_window")]
@@ -206,7 +206,7 @@ public class OllamaClientTests
         Assert.Equal("connection refused", failure.Why);
         Assert.Contains("`ollama serve`", failure.Remedy, StringComparison.Ordinal);
         Assert.Contains("https://ollama.com/download", failure.Remedy, StringComparison.Ordinal);
-        Assert.Contains("`ollama pull qwen3:8b`", failure.Remedy, StringComparison.Ordinal);
+        Assert.Contains("`stigmer llm pull qwen3:8b`", failure.Remedy, StringComparison.Ordinal);
         Assert.Contains("--provider demo", failure.Remedy, StringComparison.Ordinal);
 
         var status = await OllamaStatus.Check(url, "qwen3:8b", TestContext.Current.CancellationToken);
@@ -290,9 +290,9 @@ public class OllamaClientTests
 
     [Theory]
     [InlineData("""{"models":[{"name":"qwen3:8b"}]}""", 404, true, true, null)]
-    [InlineData("""{"models":[]}""", 404, true, false, "`ollama pull qwen3:8b`")]
+    [InlineData("""{"models":[]}""", 404, true, false, "`stigmer llm pull qwen3:8b`")]
     [InlineData("""{"models":[]}""", 200, true, true, null)]
-    [InlineData("""{"models":null}""", 404, true, false, "`ollama pull qwen3:8b`")]
+    [InlineData("""{"models":null}""", 404, true, false, "`stigmer llm pull qwen3:8b`")]
     [InlineData("<html>", 404, false, false, "without /v1")]
     public async Task The_status_says_whether_the_model_can_be_used(string tags, int show, bool reachable, bool available, string? remedy)
     {
