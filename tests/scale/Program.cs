@@ -57,19 +57,18 @@ try
     }
     var workers = Enumerable.Range(0, runners).Select(_ => Runner()).ToList();
     var kills = 0;
-    var sample = 0;
-    while (true)
+    for (var sample = 1; ; sample++)
     {
         await Task.Delay(500);
         foreach (var child in children) child.Sample();
-        if (kill && ++sample % 4 == 0)
+        if (kill && sample % 4 == 0)
         {
             workers[0].Kill();
             workers.RemoveAt(0);
             workers.Add(Runner());
             kills++;
         }
-        if (sample++ % 10 == 0 && args.Contains("--verbose")) Console.WriteLine($"             {clock.Elapsed.TotalSeconds:0} s: {model.Calls} calls; {string.Join(", ", children.Select(child => $"{child.Now / 1024.0:0}"))} MB");
+        if (sample % 10 == 0 && args.Contains("--verbose")) Console.WriteLine($"             {clock.Elapsed.TotalSeconds:0} s: {model.Calls} calls; {string.Join(", ", children.Select(child => $"{child.Now / 1024.0:0}"))} MB");
         // Only near the end, so that looking costs nothing before.
         if (model.Calls < runs * steps) continue;
         var left = await client.ListRunsAsync(new ListRunsRequest { Status = RunStatus.Running, Limit = 1 });

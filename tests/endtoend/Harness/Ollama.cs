@@ -39,6 +39,13 @@ sealed class Ollama : IAsyncDisposable
     /// <summary>Completes when an answer is being held.</summary>
     public async Task Held(string name) => (await Control.GetAsync($"{Url}/control/held/{name}")).EnsureSuccessStatusCode();
 
+    /// <summary>Completes when so many chat calls have come.</summary>
+    public async Task Called(int times)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        while (Calls.Count < times) await Task.Delay(50, limit.Token);
+    }
+
     /// <summary>Lets it go on.</summary>
     public async Task Release(string name) => (await Control.PostAsync($"{Url}/control/release/{name}", null)).EnsureSuccessStatusCode();
 
