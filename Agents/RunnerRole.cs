@@ -52,7 +52,7 @@ static class RunnerRole
     /// <param name="hurry">What is under way is handed back at once.</param>
     static async Task Run(RunnerOptions options, Notify notify, Log log, TimeProvider time, CancellationToken stop, CancellationToken hurry)
     {
-        using var serverChannel = Channels.ToServer(options.Server, options.Token);
+        using var serverChannel = Channels.ToServer(options.Server, options.Token, options.ServerTls);
         var embedded = options.Temporal.Address == options.Server;
         using var otherChannel = embedded ? null : Channels.ToTemporal(options.Temporal);
         using var end = new CancellationTokenSource();

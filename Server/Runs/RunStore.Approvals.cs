@@ -49,7 +49,7 @@ sealed partial class RunStore
     /// <summary>The calls of an open turn that wait for a person, in their order. Only the last step can have any.</summary>
     static List<WaitingCall> Waiting(Connection c, TurnRow turn, RunSpec spec) => spec.Yes ? [] : LastAnswer(c, turn) is { } last
         ? [.. last.Answer.Calls
-            .Where(call => call.NeedsApproval && Stored(c, turn, last.Step, call.Slot) is null && !IsApproved(c, turn, last.Step, call.Slot))
+            .Where(call => call.NeedsApproval && !IsFilled(c, turn, last.Step, call.Slot) && !IsApproved(c, turn, last.Step, call.Slot))
             .Select(call => new WaitingCall { Turn = turn.Turn, Step = last.Step, Call = call })]
         : [];
 

@@ -120,7 +120,7 @@ sealed partial class RunStore
             MaxSteps = spec.Limits?.MaxSteps ?? 0,
             TimeoutMs = spec.Limits?.TimeoutMs ?? 0,
             MaxTotalTokens = spec.Limits?.MaxTotalTokens ?? 0,
-            OpensTools = spec.McpServers.Count > 0 && Stored(c, turn, step: 0, slot: 0) is null,
+            OpensTools = spec.McpServers.Count > 0 && !IsFilled(c, turn, step: 0, slot: 0),
         };
     });
 

@@ -207,14 +207,14 @@ sealed partial class RunStore
         if (waiting.Count > 0)
         {
             // Others of the same step may be under way.
-            var open = last!.Answer.Calls.Count(call => Stored(c, turn, last.Step, call.Slot) is null);
+            var open = last!.Answer.Calls.Count(call => !IsFilled(c, turn, last.Step, call.Slot));
             var names = string.Join(", ", waiting.Select(each => each.Call.Name).Distinct());
             return ($"a yes or no to {names}: `stigmer runs approve {turn.RunId[..8]}`, `stigmer runs deny {turn.RunId[..8]}`", open == waiting.Count);
         }
         if (!Runners.Serves(TurnWorkflow.Queue(ServerId))) return ("an agent-runner", false);
         var hostQueue = TurnWorkflow.HostQueue(ServerId, spec.HostId);
         if (Runners.Serves(hostQueue)) return ("", false);
-        var tools = last is null ? spec.McpServers.Count > 0 && Stored(c, turn, step: 0, slot: 0) is null : last.Answer.Calls.Any(call => Stored(c, turn, last.Step, call.Slot) is null);
+        var tools = last is null ? spec.McpServers.Count > 0 && !IsFilled(c, turn, step: 0, slot: 0) : last.Answer.Calls.Any(call => !IsFilled(c, turn, last.Step, call.Slot));
         return tools ? ($"an agent-runner on host {spec.HostId}, where its workspace is", true) : ("", false);
     }
 }

@@ -242,6 +242,9 @@ sealed partial class RunStore
     static TranscriptEntry? Stored(Connection c, TurnRow turn, int step, int slot) =>
         c.First("SELECT entry FROM slots WHERE run = $1 AND turn = $2 AND step = $3 AND slot = $4", ReadEntry, turn.Run, turn.Turn, step, slot);
 
+    static bool IsFilled(Connection c, TurnRow turn, int step, int slot) =>
+        c.Number("SELECT count(*) FROM slots WHERE run = $1 AND turn = $2 AND step = $3 AND slot = $4", turn.Run, turn.Turn, step, slot) > 0;
+
     /// <summary>Fills an empty slot of an open turn; its claims end with it.</summary>
     void Store(Transaction t, TurnRow turn, TranscriptEntry entry)
     {

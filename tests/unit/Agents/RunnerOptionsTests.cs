@@ -36,6 +36,18 @@ public sealed class RunnerOptionsTests : IDisposable
         Assert.Equal("secret", Read().Temporal.ApiKey);
     }
 
+    [Theory]
+    [InlineData("localhost:50051", "localhost:50051", false)]
+    [InlineData("team.example:50051", "team.example:50051", true)]
+    [InlineData("https://team.example", "team.example:443", true)]
+    [InlineData("https://localhost:50051/", "localhost:50051", true)]
+    [InlineData("http://tunnel:50051", "tunnel:50051", false)]
+    public void A_server_elsewhere_is_spoken_to_by_TLS_unless_its_address_says_otherwise(string text, string address, bool tls)
+    {
+        environment["STIGMER_SERVER"] = text;
+        Assert.Equal((address, tls), (Read().Server.ToString(), Read().ServerTls is not null));
+    }
+
     [Fact]
     public void Every_start_is_another_life_of_the_same_host()
     {
