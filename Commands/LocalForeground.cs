@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using Stigmer.Config;
 using Stigmer.Processes;
 using Stigmer.Runtime;
@@ -23,14 +24,18 @@ static class LocalForeground
     /// <summary>Runs the stack until it has ended; 0 once it was ready.</summary>
     public static async Task<int> Run(StartOrder order, StartView view, Terminal terminal, CancellationToken cancel)
     {
+        // The end of its terminal, and what some managers of containers send instead of SIGTERM.
+        using var told = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, End);
+        using var quit = PosixSignalRegistration.Create(PosixSignal.SIGQUIT, End);
         using var orphans = Environment.ProcessId == 1 && OperatingSystem.IsLinux() ? UnixProcess.AdoptOrphans() : null;
         var home = order.Settings.Home;
-        var screen = new Screen(terminal, order.Settings.Llm, view, cancel);
+        var screen = new Screen(terminal, order.Settings.Llm, view, told.Token);
         int? ended;
         try
         {
             // Somebody who asks whether a stack runs holds the lock for an instant.
-            do ended = await Daemon.Run(order, TimeProvider.System, listening: () => { }, starterGone: null, screen.Show, screen.Echo, cancel);
+            do ended = await Daemon.Run(order, TimeProvider.System, listening: () => { }, starterGone: null, screen.Show, screen.Echo, told.Token);
             while (ended is null && !DaemonLock.IsHeld(home));
         }
         finally
@@ -40,8 +45,15 @@ static class LocalForeground
         }
         if (ended is not { } code) throw AlreadyRunning(home);
         // Told to end before it was ready: whoever sent the signal learns that it was heard.
-        if (!screen.WasReady) cancel.ThrowIfCancellationRequested();
-        return code;
+        if (screen.WasReady) return code;
+        cancel.ThrowIfCancellationRequested();
+        return told.IsCancellationRequested ? ExitCode.Terminated : code;
+
+        void End(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            told.Cancel();
+        }
     }
 
     static Failure AlreadyRunning(StigmerHome home) =>

@@ -25,8 +25,9 @@ static class LocalRestart
         if (request.Pull) await LlmPull.IfMissing(settings.Llm, terminal, cancel);
         var view = new StartView(terminal);
         var order = await LocalStart.Order(settings, request.Timeout, view, terminal, cancel);
-        if (await Running(settings.Home, cancel) is { } running && request.Flags is { Embedded: false, Managed: false }) WarnOfEngine(running, settings.Temporal, terminal);
-        await Launcher.Stop(settings.Home, Daemon.DefaultGrace, () => { }, TimeProvider.System, cancel);
+        var (running, hangs) = await Running(settings.Home, cancel);
+        if (running is not null && request.Flags is { Embedded: false, Managed: false }) WarnOfEngine(running, settings.Temporal, terminal);
+        await Launcher.Stop(settings.Home, Daemon.DefaultGrace, () => { }, TimeProvider.System, cancel, hangs);
         if (request.Foreground) return await LocalForeground.Run(order, view, terminal, cancel);
         var launched = await LocalStart.Start(order, view, cancel);
         terminal.Ok("Daemon restarted successfully");
@@ -34,15 +35,15 @@ static class LocalRestart
         return ExitCode.Done;
     }
 
-    static async Task<StackState?> Running(StigmerHome home, CancellationToken cancel)
+    static async Task<(StackState? State, bool Hangs)> Running(StigmerHome home, CancellationToken cancel)
     {
         try
         {
-            return await Launcher.Status(home, TimeProvider.System, cancel);
+            return (await Launcher.Status(home, TimeProvider.System, cancel), false);
         }
         catch (Failure)
         {
-            return null; // It hangs, which restarting is for.
+            return (null, true); // Which restarting is for.
         }
     }
 

@@ -47,7 +47,7 @@ static class LocalStatus
     static StatusDocument Hung(StatusDocument stopped, StigmerHome home) => stopped with
     {
         Running = true,
-        Pid = StateFiles.ReadProcess(home.DaemonPid)?.Pid,
+        Pid = (DaemonLock.Holder(home) ?? StateFiles.ReadProcess(home.DaemonPid)?.Identity)?.Pid,
         Components = [.. StateFiles.ReadChildren(home.Children).Children.Select(c => new ComponentStatus(c.Name, c.Pid, "unhealthy", 0, File.GetLastWriteTimeUtc(home.Children), "its supervisor does not answer"))],
     };
 

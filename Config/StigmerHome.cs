@@ -49,8 +49,27 @@ sealed record StigmerHome(string Root)
     /// </summary>
     public string ReadOrMakeToken()
     {
-        Ensure(Run);
+        EnsureRun();
         return PrivateFile.ReadOrMake(Token, () => RandomId.New(bytes: 32));
+    }
+
+    /// <summary>
+    /// Creates run/ where there is none, and closes it to others where it was open: who may look into it may talk to the daemon
+    /// and to the server. Fails with exit code 2 where that cannot be.
+    /// </summary>
+    public void EnsureRun()
+    {
+        Ensure(Run);
+        if (OperatingSystem.IsWindows()) return;
+        const UnixFileMode OwnersAlone = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        try
+        {
+            if (File.GetUnixFileMode(Run) != OwnersAlone) File.SetUnixFileMode(Run, OwnersAlone);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new Failure($"{Run} is another user's", e.Message, "Set STIGMER_HOME to a folder of your own", ExitCode.Usage, e);
+        }
     }
 
     /// <summary>Creates the folder, readable by this user only. Fails with exit code 2, naming STIGMER_HOME, where that cannot be.</summary>

@@ -16,6 +16,13 @@ static unsafe class LinuxFile
         return Libc.fstat((int)file.DangerousGetHandle(), status) == 0 ? *(ulong*)(status + 8) : null;
     }
 
+    /// <summary>Where a path leads, as one file tells itself from others: device and inode; null where it leads nowhere.</summary>
+    public static (ulong Device, ulong Number)? Identity(string path)
+    {
+        var status = stackalloc byte[Libc.StructSize];
+        return Libc.stat(path, status) == 0 ? (*(ulong*)status, *(ulong*)(status + 8)) : null;
+    }
+
     /// <summary>False where the path names nothing or another file; where the system refuses to tell, it is taken for the same.</summary>
     public static bool IsNamed(SafeFileHandle file, string path)
     {

@@ -81,6 +81,44 @@ static class LinuxProcessTable
         return fields.Length > index && int.TryParse(fields[index], NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
     }
 
+    /// <summary>The process that has locked the file for itself alone, as flock(2) does; null where none has, or /proc does not tell.</summary>
+    public static ProcessIdentity? LockHolder(string file)
+    {
+        if (!OperatingSystem.IsLinux() || LinuxFile.Identity(file) is not { } wanted || Read("/proc/locks") is not { } locks) return null;
+        foreach (var pid in LockHolders(locks, wanted.Number))
+        {
+            // The number is one file system's: what the process has open tells whether it is this file.
+            if (Identity(pid) is { } identity && HasOpen(pid, wanted) && identity.IsAlive) return identity;
+        }
+        return null;
+    }
+
+    /// <summary>The processes that hold an exclusive flock on a file of this inode, from the lines of /proc/locks (proc(5)).</summary>
+    public static IEnumerable<int> LockHolders(string locks, ulong inode)
+    {
+        foreach (var line in locks.Split('\n'))
+        {
+            // 1: FLOCK  ADVISORY  WRITE 4711 fe:00:884738 0 EOF; one that waits has an arrow behind its number.
+            var fields = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            if (fields is not [_, "FLOCK", _, "WRITE", var process, var place, ..]) continue;
+            if (!ulong.TryParse(place.AsSpan(place.LastIndexOf(':') + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number != inode) continue;
+            if (int.TryParse(process, NumberStyles.None, CultureInfo.InvariantCulture, out var pid)) yield return pid;
+        }
+    }
+
+    [System.Runtime.Versioning.SupportedOSPlatform("linux")]
+    static bool HasOpen(int pid, (ulong, ulong) file)
+    {
+        try
+        {
+            return Directory.EnumerateFileSystemEntries($"/proc/{pid.ToString(CultureInfo.InvariantCulture)}/fd").Any(descriptor => LinuxFile.Identity(descriptor) == file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false; // It ended meanwhile, or is another user's.
+        }
+    }
+
     /// <summary>
     /// State, process group and start time (fields 3, 5 and 22 of proc(5)) of a stat line; null where it is none. The name, in parentheses, may
     /// hold blanks and parentheses itself: fields count from the last closing one.

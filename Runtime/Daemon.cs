@@ -35,7 +35,7 @@ sealed class Daemon
     readonly TaskCompletionSource<TimeSpan> stopAsked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     string phase = DaemonPhase.Starting;
     ControlReply? last;
-    bool starterWaits;
+    bool starterWaits, wasReady;
 
     Daemon(StartOrder order, StackLogs logs, TimeProvider time, Action<ControlReply>? watcher)
     {
@@ -58,14 +58,16 @@ sealed class Daemon
         StartOrder order, TimeProvider time, Action listening, Task? starterGone, Action<ControlReply>? watcher, Action<string, string>? echo, CancellationToken stop)
     {
         var home = order.Settings.Home;
-        foreach (var folder in (ReadOnlySpan<string>)[home.Root, home.Run, home.Logs]) StigmerHome.Ensure(folder);
+        foreach (var folder in (ReadOnlySpan<string>)[home.Root, home.Logs]) StigmerHome.Ensure(folder);
+        home.EnsureRun();
         using var held = DaemonLock.TryTake(home);
         if (held is null) return null;
+        StateFiles.MakeRoom(home);
         using var logs = new StackLogs(home, time, echo, ownOutput: echo is null);
         var daemon = new Daemon(order, logs, time, watcher);
         try
         {
-            return await daemon.Run(home, listening, starterGone, stop);
+            return await daemon.Run(home, held, listening, starterGone, stop);
         }
         catch (Exception e) when (e is not Failure and not OperationCanceledException)
         {
@@ -74,7 +76,7 @@ sealed class Daemon
         }
     }
 
-    async Task<int> Run(StigmerHome home, Action listening, Task? starterGone, CancellationToken stop)
+    async Task<int> Run(StigmerHome home, DaemonLock held, Action listening, Task? starterGone, CancellationToken stop)
     {
         logs.Daemon.Info("started", ("version", Build.Version), ("pid", Environment.ProcessId), ("home", home.Root));
         await Leftovers.End(
@@ -87,8 +89,7 @@ sealed class Daemon
         {
             throw new Failure($"{home.Run} cannot be written", e.Message, "Make room there, or set STIGMER_HOME to a folder that you can write to", inner: e);
         }
-        var listener = ControlSocket.Listen(home.ControlSocket);
-        using var server = new ControlServer(listener, Hello, Asked, Left, time);
+        using var server = new ControlServer(() => ControlSocket.Listen(home.ControlSocket), Hello, Asked, Left, time);
         var serving = server.Run();
         if (starterGone is not null)
         {
@@ -97,7 +98,7 @@ sealed class Daemon
         }
         listening();
         using var onStop = stop.Register(() => AskToStop(DefaultGrace));
-        using var pulse = new Pulse(Notify.Beat, time, stack.Look);
+        using var pulse = new Pulse(Notify.Beat, time, ran => Look(ran, home, held, server));
 
         Failure? failure = null;
         try
@@ -106,26 +107,39 @@ sealed class Daemon
             Ready();
             _ = Rest();
             await UntilToldToEnd();
-            await StopIn(DefaultGrace);
+            await Stop();
         }
         catch (Failure why)
         {
             logs.Daemon.Error(why.What, ("why", why.Why));
             failure = why;
-            await StopIn(phase == DaemonPhase.Ready ? DefaultGrace : UndoGrace);
+            await Stop();
         }
         catch (OperationCanceledException)
         {
             logs.Daemon.Info("the start is undone");
-            await StopIn(UndoGrace);
+            await Stop();
         }
         Farewell(failure);
         // A start can fail before whoever ordered it has connected: that one is to hear why, not to find nobody.
         if (starterGone is not null) await Task.WhenAny(starterGone, Task.Delay(Patience, time, CancellationToken.None));
+        // Where the home was removed, what stands there now is another daemon's.
+        if (held.IsIntact) CleanUp(home);
+        logs.Daemon.Info("ended");
+        pulse.Dispose();
+        stack.Dispose();
+        server.Dispose();
+        await serving;
+        await server.Drain(TimeSpan.FromSeconds(1));
+        return failure is null ? ExitCode.Done : throw failure;
+    }
+
+    void CleanUp(StigmerHome home)
+    {
         StateFiles.Delete(home.ControlSocket);
-        // A runner that had to be killed has given nothing back: the next one is to know that it has ended.
         try
         {
+            // A runner that had to be killed has given nothing back: the next one is to know that it has ended.
             StateFiles.WriteChildren(home.Children, new ChildrenDocument([], stack.Lives));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -134,12 +148,23 @@ sealed class Daemon
         }
         StateFiles.Delete(home.TemporalPid);
         StateFiles.Delete(home.DaemonPid);
-        logs.Daemon.Info("ended");
-        stack.Dispose();
-        server.Dispose();
-        await serving;
-        await server.Drain(TimeSpan.FromSeconds(1));
-        return failure is null ? ExitCode.Done : throw failure;
+    }
+
+    /// <summary>Every few seconds, while all is well the only thing that is done: are the children heard of, and can we be found?</summary>
+    void Look(bool ran, StigmerHome home, DaemonLock held, ControlServer server)
+    {
+        stack.Look(ran);
+        if (!held.IsIntact)
+        {
+            if (stopAsked.Task.IsCompleted) return;
+            logs.Daemon.Warn("the home has been removed: the stack ends", ("home", home.Root));
+            AskToStop(DefaultGrace);
+        }
+        else if (server.IsLost(home.ControlSocket))
+        {
+            logs.Daemon.Warn("the control socket has been removed, and is made again", ("socket", home.ControlSocket));
+            server.Renew();
+        }
     }
 
     /// <summary>
@@ -179,6 +204,10 @@ sealed class Daemon
         {
             switch (request.Command)
             {
+                case ControlRequest.Start when phase == DaemonPhase.Stopping && last is not { Type: ControlReply.Failed }:
+                    // It came after the stop, and is a wish for the next daemon.
+                    connection.Finish();
+                    break;
                 case ControlRequest.Start:
                     foreach (var reply in told) connection.Send(reply);
                     waiting.Add(connection);
@@ -239,12 +268,19 @@ sealed class Daemon
     bool UndoIfNobodyWaits()
     {
         if (phase != DaemonPhase.Starting || watcher is not null || waiting.Count > 0 || starterWaits) return false;
+        phase = DaemonPhase.Stopping;
         undo.Cancel();
         return true;
     }
 
     void AskToStop(TimeSpan grace)
     {
+        lock (gate)
+        {
+            wasReady = phase == DaemonPhase.Ready || wasReady;
+            // Who asks for a start from here on comes after this.
+            phase = DaemonPhase.Stopping;
+        }
         stopAsked.TrySetResult(grace);
         undo.Cancel();
     }
@@ -278,10 +314,15 @@ sealed class Daemon
 
     ControlReply ReadyReply() => new() { Type = ControlReply.Ready, State = stack.State(DaemonPhase.Ready) };
 
-    async Task StopIn(TimeSpan grace)
+    async Task Stop()
     {
-        lock (gate) phase = DaemonPhase.Stopping;
-        await stack.Stop(stopAsked.Task.IsCompletedSuccessfully ? stopAsked.Task.Result : grace);
+        lock (gate)
+        {
+            wasReady = phase == DaemonPhase.Ready || wasReady;
+            phase = DaemonPhase.Stopping;
+        }
+        if (wasReady || stopAsked.Task.IsCompletedSuccessfully) await stack.Stop(stopAsked.Task.IsCompletedSuccessfully ? stopAsked.Task.Result : DefaultGrace);
+        else await stack.Undo(UndoGrace);
     }
 
     void Farewell(Failure? failure)

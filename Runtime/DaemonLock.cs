@@ -1,4 +1,5 @@
 using Stigmer.Config;
+using Stigmer.Processes;
 
 namespace Stigmer.Runtime;
 
@@ -10,15 +11,27 @@ sealed class DaemonLock : IDisposable
 {
     readonly FileStream held;
 
-    DaemonLock(FileStream held) => this.held = held;
+    readonly string path;
+
+    DaemonLock(FileStream held, string path) => (this.held, this.path) = (held, path);
+
+    /// <summary>
+    /// False where the file has been removed, with its home most likely: nobody can tell any more that its holder runs, and
+    /// another daemon may hold a new one.
+    /// </summary>
+    public bool IsIntact => OperatingSystem.IsLinux() ? LinuxFile.IsNamed(held.SafeFileHandle, path) : File.Exists(path);
+
+    /// <summary>The process that holds the lock, as the system says; null where nobody does, or it does not say.</summary>
+    public static ProcessIdentity? Holder(StigmerHome home) => OperatingSystem.IsLinux() ? LinuxProcessTable.LockHolder(home.DaemonLock) : null;
 
     /// <summary>Takes the lock; null where somebody holds it. Fails with exit code 2 where it is not this user's.</summary>
     public static DaemonLock? TryTake(StigmerHome home)
     {
+        StateFiles.ClearAway(home.DaemonLock);
         // None: an exclusive flock on Linux and macOS.
         try
         {
-            return new DaemonLock(new FileStream(home.DaemonLock, PrivateFile.Options(FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None)));
+            return new DaemonLock(new FileStream(home.DaemonLock, PrivateFile.Options(FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None)), home.DaemonLock);
         }
         catch (UnauthorizedAccessException e)
         {
@@ -47,6 +60,10 @@ sealed class DaemonLock : IDisposable
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             return false;
+        }
+        catch (UnauthorizedAccessException) when (Directory.Exists(home.DaemonLock))
+        {
+            return false; // Who takes the lock clears it away.
         }
         catch (UnauthorizedAccessException e)
         {

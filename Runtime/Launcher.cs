@@ -15,8 +15,11 @@ sealed record Launched(StackState State, bool AlreadyRunning, string? Version);
 /// <summary>The commands' side of the daemon: starting it, joining a start, ending it.</summary>
 static class Launcher
 {
-    /// <summary>How long a daemon that holds the lock may take to answer on its socket before it counts as hung.</summary>
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    /// <summary>
+    /// How long a daemon that holds the lock may take to answer on its socket before it counts as hung: longer than it takes to
+    /// notice that its socket is gone.
+    /// </summary>
+    static readonly TimeSpan Patience = ControlClient.Patience;
 
     /// <summary>How many components are stopped one after the other, each with the grace.</summary>
     const int Components = 3;
@@ -31,7 +34,8 @@ static class Launcher
     public static async Task<Launched> Start(StartOrder order, Action<ControlReply> tell, TimeProvider time, CancellationToken cancel)
     {
         var home = order.Settings.Home;
-        foreach (var folder in (ReadOnlySpan<string>)[home.Root, home.Run, home.Logs]) StigmerHome.Ensure(folder);
+        foreach (var folder in (ReadOnlySpan<string>)[home.Root, home.Logs]) StigmerHome.Ensure(folder);
+        home.EnsureRun();
         var since = time.GetTimestamp();
         while (true)
         {
@@ -48,7 +52,10 @@ static class Launcher
                     }
                     var alreadyReady = running.Hello.Phase == DaemonPhase.Ready;
                     if (!alreadyReady) tell(new ControlReply { Type = ControlReply.Note, Text = "Another start is under way: waiting for it..." });
-                    return await Wait(home, running, alreadyReady ? _ => { } : tell, alreadyReady, null, time, cancel);
+                    if (await Wait(home, running, alreadyReady ? _ => { } : tell, alreadyReady, null, time, cancel) is { } joined) return joined;
+                    // It ended, or was told to, before it heard of us.
+                    since = time.GetTimestamp();
+                    continue;
                 }
             }
             if (!DaemonLock.IsHeld(home))
@@ -57,7 +64,7 @@ static class Launcher
                 // Null: another launcher's daemon was faster.
                 if (await launch.Listening(cancel) is not true) continue;
                 if (await ControlClient.TryConnect(home, cancel) is not { } connection) throw Died(home);
-                using (connection) return await Wait(home, connection, tell, false, launch, time, cancel);
+                using (connection) return await Wait(home, connection, tell, false, launch, time, cancel) ?? throw Died(home);
             }
             if (time.GetElapsedTime(since) > Patience) throw Hung(home);
             // It holds the lock and does not listen yet: a matter of milliseconds, of which nobody else can tell.
@@ -73,10 +80,11 @@ static class Launcher
     /// <param name="grace">How long each component may take before it is killed.</param>
     /// <param name="begins">Called when there is something to stop.</param>
     /// <param name="time">The clock.</param>
-    public static async Task<bool> Stop(StigmerHome home, TimeSpan grace, Action begins, TimeProvider time, CancellationToken cancel)
+    /// <param name="hangs">It is known not to answer: nobody waits for that again.</param>
+    public static async Task<bool> Stop(StigmerHome home, TimeSpan grace, Action begins, TimeProvider time, CancellationToken cancel, bool hangs = false)
     {
         var since = time.GetTimestamp();
-        while (true)
+        while (!hangs || !DaemonLock.IsHeld(home))
         {
             if (await ControlClient.TryConnect(home, cancel) is { } daemon)
             {
@@ -98,15 +106,39 @@ static class Launcher
         return true;
     }
 
-    /// <summary>Ends a daemon that hangs.</summary>
+    /// <summary>
+    /// Ends a daemon that cannot be talked to: politely at first, for it may only be stopped, or have lost its socket, and
+    /// would end its children in order.
+    /// </summary>
     static async Task Kill(StigmerHome home, TimeProvider time, CancellationToken cancel)
     {
-        var hung = StateFiles.ReadProcess(home.DaemonPid)?.Identity;
-        if (hung is null || !hung.Kill()) throw Hung(home);
-        await hung.WaitForEnd(time, cancel);
+        // Whom the system names is the one; a file can be wrong, or a copy of another home's.
+        var hung = DaemonLock.Holder(home);
+        if (hung is null && StateFiles.ReadProcess(home.DaemonPid) is { } named && named.Home == home.Root) hung = named.Identity;
+        if (hung is null || !hung.IsAlive)
+        {
+            if (!DaemonLock.IsHeld(home)) return;
+            throw new Failure(
+                "The daemon does not answer, and cannot be ended", $"{home.DaemonLock} is held, and the system does not tell by whom", "End that process by hand: `stigmer internal daemon`");
+        }
+        hung.AskToEnd();
+        using (var patience = new CancellationTokenSource(Patience, time))
+        using (var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancel))
+        {
+            try
+            {
+                await hung.WaitForEnd(time, either.Token);
+            }
+            catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+            {
+                hung.Kill();
+                await hung.WaitForEnd(time, cancel);
+            }
+        }
         // On Linux they died with it, but for what they had started themselves.
         await Leftovers.End(home, TimeSpan.Zero, (_, _) => { }, time, cancel);
-        foreach (var file in (ReadOnlySpan<string>)[home.ControlSocket, home.Children, home.TemporalPid, home.DaemonPid]) StateFiles.Delete(file);
+        if (DaemonLock.IsHeld(home)) return; // By the next one, whose files these are.
+        foreach (var file in (ReadOnlySpan<string>)[home.ControlSocket, home.TemporalPid, home.DaemonPid]) StateFiles.Delete(file);
     }
 
     /// <summary>The state of the stack; null where none runs.</summary>
@@ -117,7 +149,7 @@ static class Launcher
         while (true)
         {
             using var daemon = await ControlClient.TryConnect(home, cancel);
-            if (daemon is not null && await daemon.Status(cancel) is { } state) return state;
+            if (daemon is not null && await daemon.Status(Patience, time, cancel) is { } state) return state;
             if (!DaemonLock.IsHeld(home)) return null;
             if (time.GetElapsedTime(since) > Patience) throw Hung(home);
             await Task.Delay(TimeSpan.FromMilliseconds(20), time, cancel);
@@ -128,14 +160,17 @@ static class Launcher
     public static Failure Hung(StigmerHome home) => new(
         "The daemon runs and does not answer", $"{home.DaemonLock} is held, and nobody answers on {home.ControlSocket}", "`stigmer local stop` ends it");
 
-    static async Task<Launched> Wait(
+    /// <summary>Waits with the others until the stack is ready. Null: the daemon hung up without having heard of us.</summary>
+    static async Task<Launched?> Wait(
         StigmerHome home, ControlClient daemon, Action<ControlReply> tell, bool alreadyRunning, Launch? launch, TimeProvider time, CancellationToken cancel)
     {
         await daemon.Send(new ControlRequest(ControlRequest.Start), CancellationToken.None);
+        var heard = false;
         try
         {
             while (await daemon.Next(cancel) is { } reply)
             {
+                heard = true;
                 // From the first answer on the connection stands for us.
                 launch?.Release();
                 switch (reply)
@@ -152,6 +187,7 @@ static class Launcher
                         break;
                 }
             }
+            if (!heard) return null;
             throw Died(home);
         }
         catch (OperationCanceledException)
@@ -230,6 +266,7 @@ static class Launcher
 
         public Launch(StigmerHome home, StartOrder order)
         {
+            StateFiles.ClearAway(home.LogFile(ComponentName.Daemon));
             using var log = LogFile.OpenForAppending(home.LogFile(ComponentName.Daemon));
             var command = OwnExecutable.Command(["internal", "daemon"]);
             var environment = new Dictionary<string, string>();

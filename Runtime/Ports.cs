@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Stigmer.Config;
-using Stigmer.Processes;
 
 namespace Stigmer.Runtime;
 
@@ -21,7 +20,7 @@ static class Ports
             if (Bind(ip, address.Port) is not { } error) continue;
             // A machine without IPv6 has no ::1 to listen on, and the server does without.
             if (error is SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported && address.Host == "localhost" && ip.Equals(IPAddress.IPv6Loopback)) continue;
-            return Describe(address, error, wantedBy, setting, error == SocketError.AddressAlreadyInUse ? PortHolder.Find(address.Port) : null);
+            return Describe(address, error, wantedBy, setting, error == SocketError.AddressAlreadyInUse ? PortHolder.Find(ip, address.Port) : null);
         }
         return null;
     }
@@ -34,7 +33,7 @@ static class Ports
         return error switch
         {
             SocketError.AddressAlreadyInUse when holder is not null => new Failure(
-                what, $"{holder} listens on it", $"End that process, or set {setting} to another port (0: any free one)"),
+                what, $"{holder} {(holder.Listens ? "listens on it" : "has a connection from it")}", $"End that process, or set {setting} to another port (0: any free one)"),
             SocketError.AddressAlreadyInUse => new Failure(
                 what, "another process listens on it", $"`{(OperatingSystem.IsWindows() ? "netstat -ano" : $"lsof -i :{port}")}` shows which; or set {setting} to another port (0: any free one)"),
             // Windows reserves whole ranges, without any process (supabase/cli#4128): 50000-50059 is a usual one.
@@ -75,71 +74,5 @@ static class Ports
         {
             return e.SocketErrorCode;
         }
-    }
-}
-
-/// <summary>The process that listens on a port, as far as the system tells.</summary>
-/// <param name="Pid">Null: it is another user's, whose processes we may not look into.</param>
-/// <param name="Name">Its name.</param>
-/// <param name="User">Its user's id, where <paramref name="Pid"/> is null.</param>
-sealed record PortHolder(int? Pid, string? Name, int? User)
-{
-    /// <inheritdoc/>
-    public override string ToString() => Pid is { } pid
-        ? string.Create(CultureInfo.InvariantCulture, $"{Name ?? "a process"} (pid {pid})")
-        : string.Create(CultureInfo.InvariantCulture, $"a process of another user (uid {User})");
-
-    /// <summary>Null where the system does not tell: without /proc.</summary>
-    public static PortHolder? Find(int port)
-    {
-        if (!OperatingSystem.IsLinux()) return null;
-        foreach (var table in (ReadOnlySpan<string>)["/proc/net/tcp", "/proc/net/tcp6"])
-        {
-            try
-            {
-                if (Listener(File.ReadLines(table), port) is not var (inode, user)) continue;
-                return Owner(inode) is { } pid ? new PortHolder(pid, LinuxProcessTable.Name(pid), null) : new PortHolder(null, null, user);
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                // Without /proc nobody is named.
-            }
-        }
-        return null;
-    }
-
-    /// <summary>The inode and the user of the socket that listens on the port, from the lines of /proc/net/tcp (proc(5)).</summary>
-    public static (string Inode, int User)? Listener(IEnumerable<string> table, int port)
-    {
-        const string Listening = "0A";
-        var suffix = ":" + port.ToString("X4", CultureInfo.InvariantCulture);
-        foreach (var line in table)
-        {
-            var fields = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-            if (fields.Length < 10 || fields[3] != Listening || !fields[1].EndsWith(suffix, StringComparison.Ordinal)) continue;
-            return (fields[9], int.TryParse(fields[7], NumberStyles.None, CultureInfo.InvariantCulture, out var user) ? user : 0);
-        }
-        return null;
-    }
-
-    static int? Owner(string inode)
-    {
-        var wanted = $"socket:[{inode}]";
-        foreach (var process in Directory.EnumerateDirectories("/proc"))
-        {
-            if (!int.TryParse(Path.GetFileName(process), NumberStyles.None, CultureInfo.InvariantCulture, out var pid)) continue;
-            try
-            {
-                foreach (var descriptor in Directory.EnumerateFileSystemEntries(Path.Combine(process, "fd")))
-                {
-                    if (new FileInfo(descriptor).LinkTarget == wanted) return pid;
-                }
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                // Another user's, or it ended meanwhile.
-            }
-        }
-        return null;
     }
 }

@@ -71,6 +71,9 @@ sealed class Stack(StartOrder order, StackLogs logs, TimeProvider time) : IDispo
         foreach (var component in new[] { runner, temporal, server }) await (component?.Stop(grace) ?? Task.CompletedTask);
     }
 
+    /// <summary>Ends what was started, all at once: nothing has been done with it yet that would need an order.</summary>
+    public Task Undo(TimeSpan grace) => Task.WhenAll(Components.Select(c => c.Stop(grace)));
+
     /// <summary>To be called every <see cref="Notify.Beat"/>: finds components that hang.</summary>
     /// <param name="ran">See <see cref="Component.Look"/>.</param>
     public void Look(bool ran)

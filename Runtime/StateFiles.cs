@@ -71,6 +71,50 @@ static class StateFiles
         }
     }
 
+    /// <summary>
+    /// What stands in the place of a file that is to be written and is none: an empty folder is removed, another one moved
+    /// aside, for nobody knows whose it is.
+    /// </summary>
+    public static void ClearAway(string path)
+    {
+        if (!Directory.Exists(path) || File.ResolveLinkTarget(path, false) is not null) return;
+        try
+        {
+            if (Directory.EnumerateFileSystemEntries(path).Any()) Directory.Move(path, $"{path}.{RandomId.New(bytes: 4)}");
+            else Directory.Delete(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Somebody else was faster, or it cannot be: whoever needs the place says so.
+        }
+    }
+
+    /// <summary>Makes room for what a daemon writes. Only who holds the lock may do this.</summary>
+    public static void MakeRoom(StigmerHome home)
+    {
+        foreach (var file in (ReadOnlySpan<string>)[home.DaemonPid, home.Children, home.TemporalPid])
+        {
+            ClearAway(file);
+            ClearAway($"{file}.new");
+        }
+        ClearAway(home.ControlSocket);
+        ClearAway(home.Token);
+        // It is made whole or not at all: one that no header can carry is none of ours, and opens nothing.
+        if (!IsToken(home.Token)) Delete(home.Token);
+    }
+
+    static bool IsToken(string path)
+    {
+        try
+        {
+            return File.ReadAllBytes(path).AsSpan().Trim(" \r\n\t"u8) is { IsEmpty: false } content && content.IndexOfAnyExceptInRange((byte)0x21, (byte)0x7e) < 0;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return true; // None, or one of whose like whoever needs it tells.
+        }
+    }
+
     static T? Read<T>(string path, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type) where T : class
     {
         try

@@ -25,7 +25,7 @@ sealed class ControlClient : IDisposable
     public ProcessIdentity? Daemon { get; }
 
     /// <summary>How long a daemon may take to say hello; it does nothing else, so that more means that it hangs.</summary>
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(6);
 
     /// <summary>Connects and reads the hello; null where nobody listens, or hangs up.</summary>
     public static async Task<ControlClient?> TryConnect(StigmerHome home, CancellationToken cancel)
@@ -64,13 +64,22 @@ sealed class ControlClient : IDisposable
     /// <summary>The next line; null at the connection's end.</summary>
     public Task<ControlReply?> Next(CancellationToken cancel) => Read(reader, cancel);
 
-    /// <summary>The stack's state; null where the daemon hangs up.</summary>
-    public async Task<StackState?> Status(CancellationToken cancel)
+    /// <summary>The stack's state; null where the daemon hangs up, or says nothing for so long.</summary>
+    public async Task<StackState?> Status(TimeSpan limit, TimeProvider time, CancellationToken cancel)
     {
-        await Send(new ControlRequest(ControlRequest.Status), cancel);
-        while (await Next(cancel) is { } reply)
+        using var patience = new CancellationTokenSource(limit, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancel);
+        try
         {
-            if (reply is { Type: ControlReply.Status, State: { } state }) return state;
+            await Send(new ControlRequest(ControlRequest.Status), either.Token);
+            while (await Next(either.Token) is { } reply)
+            {
+                if (reply is { Type: ControlReply.Status, State: { } state }) return state;
+            }
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            // As good as its hanging up.
         }
         return null;
     }

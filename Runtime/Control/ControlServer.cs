@@ -20,17 +20,36 @@ sealed class ControlConnection
 }
 
 /// <summary>The daemon's end of run/control.sock. What is asked is handled by <paramref name="asked"/>, one request after the other.</summary>
-/// <param name="listener">The listening socket; owned.</param>
+/// <param name="listen">Makes the listening socket.</param>
 /// <param name="hello">What each connection is told first.</param>
 /// <param name="asked">A request came.</param>
 /// <param name="left">A connection ended.</param>
 /// <param name="time">The clock.</param>
 sealed class ControlServer(
-    Socket listener, Func<ControlReply> hello, Action<ControlConnection, ControlRequest> asked, Action<ControlConnection> left, TimeProvider time) : IDisposable
+    Func<Socket> listen, Func<ControlReply> hello, Action<ControlConnection, ControlRequest> asked, Action<ControlConnection> left, TimeProvider time) : IDisposable
 {
     readonly Lock gate = new();
     readonly Dictionary<ControlConnection, Task> open = [];
+    volatile Socket listener = listen();
     volatile bool disposed;
+
+    /// <summary>Nothing stands any more where the socket was, or something that is none: nobody can connect.</summary>
+    public bool IsLost(string path) => !disposed && (!File.Exists(path) || (File.GetAttributes(path) & FileAttributes.Directory) != 0);
+
+    /// <summary>Listens anew; connections that are open stay.</summary>
+    public void Renew()
+    {
+        // First: it takes along whatever stands where it was bound.
+        listener.Dispose();
+        try
+        {
+            listener = listen();
+        }
+        catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or Failure)
+        {
+            // Tried again at the next look.
+        }
+    }
 
     /// <summary>Accepts connections until disposed.</summary>
     public async Task Run()
@@ -38,13 +57,15 @@ sealed class ControlServer(
         while (true)
         {
             Socket socket;
+            var accepting = listener;
             try
             {
-                socket = await listener.AcceptAsync();
+                socket = await accepting.AcceptAsync();
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {
                 if (disposed) return;
+                if (accepting != listener) continue;
                 // One that hung up while it waited, or no descriptor is left for the moment, of whose end no event tells.
                 await Task.Delay(TimeSpan.FromMilliseconds(100), time);
                 continue;

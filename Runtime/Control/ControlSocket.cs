@@ -13,6 +13,7 @@ static class ControlSocket
     /// <summary>Listens, for this user only; what an earlier daemon left is replaced. Only who holds the lock may do this.</summary>
     public static Socket Listen(string path)
     {
+        StateFiles.ClearAway(path);
         StateFiles.Delete(path);
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         using (var folder = Folder(path, out var name))

@@ -287,7 +287,8 @@ sealed class LogFile : IDisposable
 
     void Open()
     {
-        if (System.IO.Path.GetDirectoryName(Path) is { } folder && !Directory.Exists(folder)) StigmerHome.Ensure(folder);
+        // But not a home that was removed: nobody would look for logs there.
+        if (System.IO.Path.GetDirectoryName(Path) is { } folder && !Directory.Exists(folder) && Directory.Exists(System.IO.Path.GetDirectoryName(folder))) StigmerHome.Ensure(folder);
         var begun = OpenForAppending(Path);
         try
         {

@@ -21,9 +21,10 @@ public sealed class PortsTests
     [InlineData("127.0.0.1")]
     [InlineData("::1")]
     [InlineData("0.0.0.0")]
+    [InlineData("::")]
     public void A_taken_port_is_found_whichever_address_holds_it_and_its_holder_is_named(string holder)
     {
-        if (holder == "::1" && !Socket.OSSupportsIPv6) return;
+        if (holder is "::1" or "::" && !Socket.OSSupportsIPv6) return;
         using var taken = Listen(IPAddress.Parse(holder));
         var failure = Ports.Check(new HostPort("localhost", PortOf(taken)), "stigmer-server", "backend.local.endpoint");
         Assert.NotNull(failure);
@@ -62,8 +63,10 @@ public sealed class PortsTests
             "   1: 00000000:1C41 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 222 1 0 100 0 0 10 0",
             "   2: 0100007F:C383 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 333 1 0 100 0 0 10 0",
         ];
-        Assert.Equal(("333", 1000), PortHolder.Listener(table, 50051));
-        Assert.Null(PortHolder.Listener(table, 40000));
+        Assert.Equal(("333", 1000, true), PortHolder.Holder(table, IPAddress.Loopback, 50051));
+        Assert.Null(PortHolder.Holder(table, IPAddress.Parse("10.0.0.1"), 50051));
+        Assert.Equal(("222", 0, true), PortHolder.Holder(table, IPAddress.Loopback, 0x1C41));
+        Assert.Null(PortHolder.Holder(table, IPAddress.IPv6Loopback, 0x1C41));
     }
 
     [Fact]
