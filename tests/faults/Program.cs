@@ -12,7 +12,8 @@ namespace Stigmer.Faults;
 /// <param name="Name">As printed, and for --only.</param>
 /// <param name="Act">A round: fails where something does not hold.</param>
 /// <param name="Disk">Its home is on a disk of so many megabytes; 0: on any.</param>
-sealed record FaultClass(string Name, Func<Round, Task> Act, int Disk = 0);
+/// <param name="AlwaysManaged">It is about a component that is not ours; else the embedded engine comes in every other round.</param>
+sealed record FaultClass(string Name, Func<Round, Task> Act, int Disk = 0, bool AlwaysManaged = false);
 
 /// <summary>
 /// Does harm to real stacks, round after round, and looks whether they got over it. Ends with 1 where one did not; the homes
@@ -41,6 +42,7 @@ static class Program
         new("ports", PortThefts.Act),
         new("disks", FullDisks.Act, FullDisks.Size),
         new("files", StateFiles.Act),
+        new("floods", Floods.Act, AlwaysManaged: true),
     ];
 
     public static async Task<int> Main(string[] args)

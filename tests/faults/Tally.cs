@@ -27,7 +27,7 @@ sealed class Tally(FaultClass what)
         try
         {
             // Of a class alone, a number alone, the same as of all.
-            round = await Round.Begin(HashCode(what.Name, number, seed), managed: number % 2 == 1, what.Disk);
+            round = await Round.Begin(HashCode(what.Name, number, seed), what.AlwaysManaged || number % 2 == 1, what.Disk);
         }
         catch (Skipped e)
         {
