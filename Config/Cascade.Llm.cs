@@ -21,7 +21,7 @@ sealed partial class Cascade
         var maxTokens = maxTokensFound?.Whole ?? (mode == RunnerMode.Cloud ? 20000 : 8192);
         Show(Schema.MaxTokens, maxTokens.ToString(CultureInfo.InvariantCulture), maxTokensFound);
 
-        var (temperature, temperatureFound) = Temperature(provider, mode);
+        var (temperature, temperatureFound) = Temperature(provider, model, mode);
         Show(Schema.Temperature, temperature is { } degrees ? Number(degrees) : null, temperatureFound);
 
         var windowFound = provider == LlmProvider.Ollama ? Owned(Schema.ContextWindow, provider, mode) : null;
@@ -76,7 +76,7 @@ sealed partial class Cascade
         return (ValueKind.TryUrl(found?.Text ?? "", out var value) ? value : provider.DefaultBaseUrl(), found);
     }
 
-    (double? Value, Found? Found) Temperature(LlmProvider provider, RunnerMode mode)
+    (double? Value, Found? Found) Temperature(LlmProvider provider, string model, RunnerMode mode)
     {
         if (provider == LlmProvider.Demo) return (null, null);
         if (Owned(Schema.Temperature, provider, mode) is not { } found) return (provider.DefaultTemperature(), null);
@@ -86,6 +86,7 @@ sealed partial class Cascade
             var most = Number(provider.MaxTemperature());
             Refuse(found, $"is {ValueKind.Quote(found.Text)}: for {provider.Title()} it must be a number from 0 to {most}");
         }
+        if (!Providers.TakesTemperature(provider, model)) warnings.Add($"llm.temperature is {Number(value)} and is not sent: {model} takes none");
         return (value, found);
     }
 

@@ -116,7 +116,7 @@ static class Providers
     /// </summary>
     public static string? Retirement(this LlmProvider provider, string model, string baseUrl)
     {
-        if (baseUrl != DefaultBaseUrl(provider)) return null;
+        if (!IsOwnHost(provider, baseUrl)) return null;
         var (_, models, day, successor) =
             Retirements.FirstOrDefault(row => row.Provider == provider && row.Models.Contains(model, StringComparer.Ordinal));
         return models is null ? null : $"{Title(provider)} retires the model {model} on {day}: take {successor} instead";

@@ -27,6 +27,7 @@ sealed class AnthropicClient : IChatClient, IWindowed
     readonly Uri root;
     readonly HttpClient http;
     readonly HostedErrors errors;
+    volatile bool refusesTemperature;
     int window;
 
     /// <summary>Connects to nothing yet.</summary>
@@ -37,6 +38,7 @@ sealed class AnthropicClient : IChatClient, IWindowed
         root = Root(settings.BaseUrl);
         http = LlmHttp.Client(handler);
         errors = new HostedErrors(settings, key, time);
+        refusesTemperature = !Providers.TakesTemperature(settings.Provider, settings.Model);
         window = Providers.Know(settings.Provider, settings.Model)?.Window ?? 0;
     }
 
@@ -56,7 +58,7 @@ sealed class AnthropicClient : IChatClient, IWindowed
         using var exchange = new Exchange(http, errors, FirstByte, time, cancellationToken);
         for (var pauses = 0; ; pauses++)
         {
-            await Send(request, exchange).ConfigureAwait(false);
+            while (!await Send(request, exchange).ConfigureAwait(false)) request = request with { Temperature = null };
             var events = await exchange.Events().ConfigureAwait(false);
             while (!answer.IsWhole)
             {
@@ -70,11 +72,7 @@ sealed class AnthropicClient : IChatClient, IWindowed
         var calls = answer.Calls();
         if (calls.Count == 0 && answer.CutOff is { } cut)
         {
-            throw new ModelFailure(
-                $"The answer was cut off in the middle of a call of {cut}",
-                Why(answer, request.MaxTokens),
-                "Set llm.max_tokens to more, or ask for less at once; `stigmer runs resume` makes the call again",
-                retryable: false);
+            throw ModelFailure.CutOff(cut, Why(answer, request.MaxTokens));
         }
         yield return Conversation.Ended(calls, answer.StopReason switch
         {
@@ -95,7 +93,8 @@ sealed class AnthropicClient : IChatClient, IWindowed
     /// <inheritdoc/>
     public void Dispose() => http.Dispose();
 
-    async Task Send(AnthropicRequest request, Exchange exchange)
+    /// <summary>False where the model takes no temperature, which is remembered.</summary>
+    async Task<bool> Send(AnthropicRequest request, Exchange exchange)
     {
         using var message = new HttpRequestMessage(HttpMethod.Post, new Uri(root, "v1/messages"));
         Authorize(message, key);
@@ -103,12 +102,14 @@ sealed class AnthropicClient : IChatClient, IWindowed
         var response = await exchange.Send(message).ConfigureAwait(false);
         if ((int)response.StatusCode != 200)
         {
-            var failure = errors.From((int)response.StatusCode, await exchange.Refusal().ConfigureAwait(false), response.Headers);
+            var body = await exchange.Refusal().ConfigureAwait(false);
+            if ((int)response.StatusCode == 400 && request.Temperature is not null && ServerSaid.Read(body).Blames("temperature")) return !(refusesTemperature = true);
+            var failure = errors.From((int)response.StatusCode, body, response.Headers);
             // A model that the table does not know tells its window so.
             if (failure.Window is { } told) Volatile.Write(ref window, told);
             throw failure;
         }
-        if (!LlmHttp.IsEventStream(response)) throw errors.NotUnderstood(await exchange.Refusal().ConfigureAwait(false));
+        return LlmHttp.IsEventStream(response) ? true : throw errors.NoStream(await exchange.Refusal().ConfigureAwait(false));
     }
 
     /// <summary>The root of the API: written with or without a slash at the end, <c>/v1</c> or <c>/v1/messages</c>.</summary>
@@ -151,7 +152,7 @@ sealed class AnthropicClient : IChatClient, IWindowed
             System = system.Length > 0 ? system : null,
             Messages = ToWire(messages),
             Tools = tools is { Count: > 0 } ? tools : null,
-            Temperature = Providers.TakesTemperature(settings.Provider, settings.Model) ? options?.Temperature ?? settings.Temperature : null,
+            Temperature = refusesTemperature ? null : options?.Temperature ?? settings.Temperature,
         };
     }
 
@@ -165,8 +166,8 @@ sealed class AnthropicClient : IChatClient, IWindowed
         foreach (var message in messages.Where(message => message.Role != ChatRole.System))
         {
             var role = message.Role == ChatRole.Assistant ? "assistant" : "user";
-            var blocks = message.AdditionalProperties?.GetValueOrDefault(Conversation.Raw) is string raw
-                ? [.. JsonElement.Parse(raw).EnumerateArray()]
+            var blocks = Conversation.RawArray(message) is { } raw
+                ? raw
                 : message.Contents.SelectMany(ToBlock).ToList();
             if (blocks.Count == 0) continue;
             if (wire.Count > 0 && wire[^1].Role == role) wire[^1].Content.AddRange(blocks);

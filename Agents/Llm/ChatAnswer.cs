@@ -53,6 +53,9 @@ sealed class ChatAnswer(IReadOnlyList<AIFunctionDeclaration> offered)
         return (rest.Text, found);
     }
 
+    /// <summary>What the text ended with looks like a call.</summary>
+    public bool IsCallAsText => text?.IsHeld == true;
+
     /// <summary>What the model thought, as JSON text; null: nothing.</summary>
     public string? Raw() => reasoningContent.Length == 0 && reasoning.Length == 0
         ? null

@@ -57,6 +57,10 @@ static class Conversation
     public static string? RawFor(LlmSettings model, ModelAnswer answer) =>
         !answer.Raw.IsEmpty && answer.Provider == model.Provider.Name() && answer.Model == model.Model ? answer.Raw.ToStringUtf8() : null;
 
+    /// <summary>The provider's own blocks of a message, where they are a list; null: there are none, or they are another wire's.</summary>
+    public static List<JsonElement>? RawArray(ChatMessage message) =>
+        message.AdditionalProperties?.GetValueOrDefault(Raw) is string raw && JsonElement.Parse(raw) is { ValueKind: JsonValueKind.Array } blocks ? [.. blocks.EnumerateArray()] : null;
+
     /// <summary>The name on the wire of the tool whose result this is, which Ollama wants beside it.</summary>
     public static string ToolOf(FunctionResultContent result) => (result.RawRepresentation as ResultOf)?.Tool ?? "";
 

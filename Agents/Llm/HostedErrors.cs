@@ -41,6 +41,16 @@ sealed class HostedErrors(LlmSettings settings, Secret? key, TimeProvider time) 
         retryable: !text.AsSpan().TrimStart().StartsWith("<"),
         inner: caught);
 
+    /// <summary>A body that is no stream under a status of 200: an error, or something that asking again does not change.</summary>
+    public ModelFailure NoStream(string body)
+    {
+        var said = ServerSaid.Read(body);
+        if (said.IsJson && body.Contains("\"error\"", StringComparison.Ordinal)) return InStream(said);
+        return new ModelFailure(
+            $"The answer of {Lower(Subject)} cannot be understood", $"it is no stream of events: {ServerSaid.Quoted(body)}",
+            "Check llm.base_url, and whether a proxy answers in the place of the server", retryable: false);
+    }
+
     /// <summary>A status other than 200.</summary>
     public ModelFailure From(int status, string body, HttpResponseHeaders headers)
     {
@@ -95,6 +105,8 @@ sealed class HostedErrors(LlmSettings settings, Secret? key, TimeProvider time) 
                     status == 429 ? $"{Subject} asks to slow down" : status is 503 or 529 ? $"{Subject} is overloaded" : $"{Subject} could not answer",
                     "Try again later; `stigmer runs resume` goes on from here",
                     retryable: status is not (501 or 505));
+            case 400 when said.Blames("max_tokens") || said.Blames("max_output_tokens") || said.Blames("max_completion_tokens") || said.Says("max_tokens:"):
+                return For($"{Subject} refused the request", "Set llm.max_tokens to less");
             default:
                 return For($"{Subject} refused the request", $"Check that {settings.Model} is a chat model and that llm.base_url is right", told == "true");
         }

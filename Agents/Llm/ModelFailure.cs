@@ -17,6 +17,13 @@ sealed class ModelFailure(
     /// <summary>The provider's own word on when to try again; null: it said nothing.</summary>
     public TimeSpan? RetryAfter { get; } = retryAfter;
 
+    /// <summary>An answer that ended while the model wrote a call, and that holds no other: half a call is not made.</summary>
+    /// <param name="call">What of.</param>
+    /// <param name="why">What ended it.</param>
+    public static ModelFailure CutOff(string call, string why) => new(
+        $"The answer was cut off in the middle of a call of {call}", why,
+        "Set llm.max_tokens to more, or ask for less at once; `stigmer runs resume` makes the call again", retryable: false);
+
     /// <summary>The provider refuses the prompt as longer than the model's window: less of it may be taken.</summary>
     public bool TooLong { get; init; }
 

@@ -131,13 +131,14 @@ sealed class OllamaClient : IChatClient, IWindowed
 
             if (text?.Finish(calls.Count > 0) is { } rest)
             {
+                if (chunk.DoneReason == "length" && text.IsHeld && calls.Count == 0 && rest.Calls.Count == 0) throw ModelFailure.CutOff("a tool", Full(request));
                 if (rest.Text.Length > 0) yield return new ChatResponseUpdate(ChatRole.Assistant, rest.Text);
                 calls.AddRange(rest.Calls.Select(call => Conversation.ToCall("", call.Name, call.Arguments)));
             }
             if (IsShortened(chunk, request)) yield return Conversation.Noted("The conversation is longer than the model's window; Ollama left out part of it");
             if (chunk.DoneReason == "length")
             {
-                yield return Conversation.Noted($"The answer is cut off: it reached llm.max_tokens ({request.Options.NumPredict}) or the end of the model's window ({request.Options.NumCtx})");
+                yield return Conversation.Noted($"The answer is cut off: {Full(request)}");
             }
             yield return Conversation.Ended(
                 calls, chunk.DoneReason == "length" ? ChatFinishReason.Length : ChatFinishReason.Stop, chunk.PromptEvalCount, chunk.EvalCount,
@@ -258,13 +259,16 @@ sealed class OllamaClient : IChatClient, IWindowed
         _ => "{}",
     };
 
+    static string Full(OllamaRequest request) =>
+        FormattableString.Invariant($"it reached llm.max_tokens ({request.Options.NumPredict}) or the end of the model's window ({request.Options.NumCtx})");
+
     /// <summary>
     /// An older server, which does not know truncate, cut the prompt in silence: to half of the window and two tokens, where the
     /// text has so many characters that no tokenizer makes that few tokens of it.
     /// </summary>
     static bool IsShortened(OllamaChunk chunk, OllamaRequest request) =>
         chunk.PromptEvalCount is { } read && Math.Abs(read - (request.Options.NumCtx / 2)) <= 8
-        && request.Messages.Sum(message => (long)(message.Content?.Length ?? 0)) / 5 > request.Options.NumCtx * 3L / 4;
+        && request.Messages.Sum(message => (long)(message.Content?.Length ?? 0)) / 4 > request.Options.NumCtx * 3L / 4;
 }
 
 /// <summary>What the transcript keeps of an answer for the model that gave it.</summary>

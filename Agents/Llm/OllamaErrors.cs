@@ -78,7 +78,7 @@ sealed class OllamaErrors(string baseUrl, string model) : IServerErrors
                 return new ModelFailure($"Ollama wants payment for {model}", why, "Check your plan at https://ollama.com, or choose a model that runs on this machine", false);
             case HttpStatusCode.RequestEntityTooLarge:
                 return TooLong(why, window);
-            case HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests or HttpStatusCode.InternalServerError or HttpStatusCode.BadGateway
+            case HttpStatusCode.RequestTimeout or HttpStatusCode.Conflict or HttpStatusCode.TooManyRequests or HttpStatusCode.InternalServerError or HttpStatusCode.BadGateway
                 or HttpStatusCode.ServiceUnavailable or HttpStatusCode.GatewayTimeout or (HttpStatusCode)529:
                 return new ModelFailure(
                     $"Ollama at {baseUrl} could not answer", why, "Look into Ollama's own log; `ollama ps` shows what it has loaded", true, retryAfter);

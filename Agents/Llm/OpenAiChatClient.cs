@@ -176,17 +176,16 @@ sealed class OpenAiChatClient : IChatClient, IWindowed
     IEnumerable<ChatResponseUpdate> End(ChatAnswer answer, ChatRequest request)
     {
         var (rest, calls) = answer.Finish();
-        if (rest.Length > 0) yield return new ChatResponseUpdate(ChatRole.Assistant, rest);
         var cut = answer.FinishReason == "length";
         var most = string.Create(CultureInfo.InvariantCulture, $"it reached llm.max_tokens ({request.MaxTokens ?? request.MaxCompletionTokens}) or the end of the model's window");
+        if (cut && calls.Count == 0 && answer.IsCallAsText) throw ModelFailure.CutOff("a tool", most);
+        if (rest.Length > 0) yield return new ChatResponseUpdate(ChatRole.Assistant, rest);
         if (cut && calls is [.., { Arguments: null } last])
         {
             calls.RemoveAt(calls.Count - 1);
             if (calls.Count == 0)
             {
-                throw new ModelFailure(
-                    $"The answer was cut off in the middle of a call of {last.Name}", most,
-                    "Set llm.max_tokens to more, or ask for less at once; `stigmer runs resume` makes the call again", retryable: false);
+                throw ModelFailure.CutOff(last.Name, most);
             }
             yield return Conversation.Noted($"The answer was cut off in the middle of a call of {last.Name}, which is not carried out: {most}");
         }

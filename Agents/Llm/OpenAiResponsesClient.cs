@@ -96,7 +96,7 @@ sealed class OpenAiResponsesClient : IChatClient, IWindowed
         var response = await exchange.Send(message).ConfigureAwait(false);
         if ((int)response.StatusCode == 200)
         {
-            return LlmHttp.IsEventStream(response) ? true : throw errors.NotUnderstood(await exchange.Refusal().ConfigureAwait(false));
+            return LlmHttp.IsEventStream(response) ? true : throw errors.NoStream(await exchange.Refusal().ConfigureAwait(false));
         }
         var body = await exchange.Refusal().ConfigureAwait(false);
         if ((int)response.StatusCode == 400)
@@ -136,9 +136,7 @@ sealed class OpenAiResponsesClient : IChatClient, IWindowed
         var calls = items.Where(IsCall).Select(item => Conversation.ToCall(Member(item, "call_id"), Member(item, "name"), Member(item, "arguments") is { Length: > 0 } json ? json : "{}")).ToList();
         if (cut is not null && calls.Count == 0)
         {
-            throw new ModelFailure(
-                $"The answer was cut off in the middle of a call of {cut}", why,
-                "Set llm.max_tokens to more, or ask for less at once; `stigmer runs resume` makes the call again", retryable: false);
+            throw ModelFailure.CutOff(cut, why);
         }
         if (cut is not null) yield return Conversation.Noted($"The answer was cut off in the middle of a call of {cut}, which is not carried out: {why}");
         else if (reason == "content_filter") yield return Conversation.Noted("The answer is cut off: OpenAI's content filter ended it");
@@ -182,7 +180,7 @@ sealed class OpenAiResponsesClient : IChatClient, IWindowed
 
     static IEnumerable<JsonElement> ToItems(ChatMessage message)
     {
-        if (message.AdditionalProperties?.GetValueOrDefault(Conversation.Raw) is string raw) return JsonElement.Parse(raw).EnumerateArray();
+        if (Conversation.RawArray(message) is { } raw) return raw;
         return message.Contents.Select(content => content switch
         {
             TextContent text when text.Text.Length > 0 => message.Role == ChatRole.Assistant

@@ -82,11 +82,11 @@ sealed record ServerSaid(string Text, string? Type, string? Code, string? Param,
     {
         get
         {
-            foreach (var before in (ReadOnlySpan<string>)["context length is ", "context length of only ", "context length of ", "maximum model length of ", "tokens > ", "context limit: ", "context size (", "window of "])
+            // Anthropic: 214000 tokens > 200000 maximum; 190000 + 20000 > 200000.
+            foreach (var before in (ReadOnlySpan<string>)[" > ", "context length is ", "context length of only ", "context length of ", "maximum model length of ", "context size (", "window of "])
             {
                 var at = Text.IndexOf(before, StringComparison.OrdinalIgnoreCase);
                 if (at < 0) continue;
-                // Anthropic writes a sum before its limit: 190000 + 20000 > 200000.
                 var digits = Text.AsSpan(at + before.Length).TrimStart();
                 var length = 0;
                 while (length < digits.Length && (char.IsAsciiDigit(digits[length]) || digits[length] == ',')) length++;

@@ -27,6 +27,9 @@ sealed class TextCalls(IEnumerable<string> offered)
     bool midLine;
     bool fenced;
 
+    /// <summary>What came last looks like a call, whether or not it came to its end.</summary>
+    public bool IsHeld => held;
+
     /// <summary>Takes the next piece of text and returns what of all that came can be shown now.</summary>
     public string Push(string text)
     {

@@ -213,6 +213,16 @@ public sealed class ActivityTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_provider_that_wants_to_be_left_alone_for_an_hour_is_not_waited_for()
+    {
+        model.Fails(new ModelFailure("It is busy", "come again in an hour", null, retryable: true, TimeSpan.FromHours(1))).Says("never asked");
+        using var attempt = Attempt();
+        var failure = await Assert.ThrowsAsync<ActivityFailure>(() => callModel.Run(ModelTask(), attempt));
+        Assert.Equal((false, "It is busy"), (failure.Retryable, failure.Error.What));
+        Assert.Single(model.Asked);
+    }
+
+    [Fact]
     public async Task A_failure_that_will_not_pass_fails_the_run_with_its_words()
     {
         model.Fails(new ModelFailure("There is no model m", "it was not pulled", "ollama pull m", retryable: false));

@@ -25,7 +25,7 @@ public class OllamaClientTests
         Assert.False(body.GetProperty("truncate").GetBoolean());
         Assert.False(body.GetProperty("shift").GetBoolean());
         Assert.Equal("""{"num_ctx":16384,"num_predict":8192,"temperature":0}""", body.GetProperty("options").GetRawText());
-        Assert.Equal(["workspace_list", "workspace_read", "workspace_search"], body.GetProperty("tools").EnumerateArray().Select(tool => tool.GetProperty("function").GetProperty("name").GetString()));
+        Assert.Equal(WorkspaceTools.All.Select(tool => tool.Name.Replace('.', '_')), body.GetProperty("tools").EnumerateArray().Select(tool => tool.GetProperty("function").GetProperty("name").GetString()));
         Assert.True(server.Requests.Single().Headers.ContainsKey("Content-Length"));
     }
 
@@ -129,8 +129,8 @@ public class OllamaClientTests
     [Fact]
     public async Task A_prompt_that_an_old_server_cut_in_silence_is_noticed()
     {
-        await using var server = await OllamaServer.Answering("""{"message":{"content":"yes"},"done":true,"prompt_eval_count":514}""");
-        var answer = await Ask(server.Settings(window: 1024), "", new TranscriptEntry { User = new UserMessage { Number = 1, Text = new string('a', 4500) } });
+        await using var server = await OllamaServer.Answering("""{"message":{"content":"yes"},"done":true,"prompt_eval_count":2050}""");
+        var answer = await Ask(server.Settings(window: 4096), "", new TranscriptEntry { User = new UserMessage { Number = 1, Text = new string('a', 13_000) } });
         Assert.Contains("left out part", Assert.Single(answer.Notes), StringComparison.Ordinal);
     }
 

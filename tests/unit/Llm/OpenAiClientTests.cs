@@ -203,6 +203,33 @@ public class OpenAiClientTests
     }
 
     [Theory]
+    [InlineData("""data: {"choices":[{"delta":{"content":"{\"name\":\"workspace_read\",\"arguments\":{\"path\":"},"finish_reason":"length"}]}""", "text/event-stream", false, "cut off in the middle of a call")]
+    [InlineData("""{"choices":[{"message":{"content":null,"tool_calls":[]}}]}""", "application/json", true, "broke off")]
+    [InlineData("""{"error":{"message":"overloaded","type":"overloaded_error"}}""", "application/json", true, "overloaded")]
+    public async Task Odd_ends_are_told_apart(string body, string type, bool retryable, string what)
+    {
+        await using var server = await Loopback.Http(app => app.Run(async context =>
+        {
+            context.Response.ContentType = type;
+            await context.Response.WriteAsync(body + "\n\n");
+        }));
+        var failure = await Assert.ThrowsAsync<ModelFailure>(() => Asked(server.Urls.Single()));
+        Assert.Equal((retryable, true), (failure.Retryable, failure.Message.Contains(what, StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task A_server_that_does_not_stream_is_understood()
+    {
+        await using var server = await Loopback.Http(app => app.Run(async context =>
+        {
+            context.Response.ContentType = "application/json";
+            await context.Response.WriteAsync("""{"choices":[{"message":{"role":"assistant","content":"Whole."},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":2}}""");
+        }));
+        var answer = await Asked(server.Urls.Single());
+        Assert.Equal(("Whole.", 7), (answer.Text, answer.Usage.InputTokens));
+    }
+
+    [Theory]
     [InlineData("http://127.0.0.1:8000", true)]
     [InlineData("http://localhost:1234/v1", true)]
     [InlineData("http://192.168.1.7:8000/v1", true)]
