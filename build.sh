@@ -3,6 +3,7 @@
 #   ./build.sh            builds out/stigmer, one native executable for this machine
 #   ./build.sh test       builds it and runs every test
 #   ./build.sh faults     does harm to real stacks for some minutes and looks whether they get over it; --rounds N, --seed S, …
+#   ./build.sh bench      measures it beside what one would use in its place (docs/benchmarks.md)
 #   ./build.sh ANYTHING…  builds it where it is missing or older than its sources, and runs it with these words:
 #                         ./build.sh local    starts the stack
 # What the machine lacks is installed where that is allowed (Debian-like, as root; the .NET SDK into .dotnet/), and
@@ -205,6 +206,12 @@ run_all_tests() {
 case "${1-}" in
     "") prepare; publish; say "Built out/stigmer ($(du -h "$exe" | cut -f 1 | tr -d ' '))" ;;
     test) prepare; run_all_tests ;;
+    bench)
+        prepare
+        up_to_date || publish
+        quietly "$dotnet" build "$root/tests/standins" --nologo -v quiet
+        shift
+        exec "$root/tests/bench/run.sh" "$@" ;;
     faults) shift
        prepare
        up_to_date || publish

@@ -7,10 +7,13 @@ namespace Stigmer.Rpc;
 /// HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY as .NET reads them, but never for this machine itself: .NET's own would
 /// send http://localhost through the proxy. For every HTTP client that we make.
 /// </summary>
-sealed class Proxy(IWebProxy environment) : IWebProxy
+/// <param name="environment">As .NET reads it.</param>
+/// <param name="exceptions">NO_PROXY, of which .NET takes whole names and those that begin with a dot only; null: there is none.</param>
+sealed class Proxy(IWebProxy environment, string? exceptions = null) : IWebProxy
 {
     /// <summary>What this process's environment says.</summary>
-    public static Proxy FromEnvironment { get; } = new(HttpClient.DefaultProxy);
+    public static Proxy FromEnvironment { get; } =
+        new(HttpClient.DefaultProxy, Environment.GetEnvironmentVariable("no_proxy") ?? Environment.GetEnvironmentVariable("NO_PROXY"));
 
     /// <inheritdoc/>
     public ICredentials? Credentials { get => environment.Credentials; set => environment.Credentials = value; }
@@ -19,7 +22,40 @@ sealed class Proxy(IWebProxy environment) : IWebProxy
     public Uri? GetProxy(Uri destination) => IsBypassed(destination) ? null : environment.GetProxy(destination);
 
     /// <inheritdoc/>
-    public bool IsBypassed(Uri host) => host.IsLoopback || environment.IsBypassed(host);
+    public bool IsBypassed(Uri host) => host.IsLoopback || environment.IsBypassed(host) || IsExcepted(host, exceptions);
+
+    /// <summary>
+    /// Whether NO_PROXY names a place, as curl reads it: <c>*</c>; a name with all names below it, with or without a dot or
+    /// <c>*.</c> before it; an address, or a range of them as in <c>10.0.0.0/8</c>; each with a port behind or without.
+    /// </summary>
+    public static bool IsExcepted(Uri place, string? exceptions)
+    {
+        if (string.IsNullOrWhiteSpace(exceptions)) return false;
+        var host = place.IdnHost.Trim('[', ']').TrimEnd('.');
+        var isAddress = IPAddress.TryParse(host, out var address);
+        foreach (var written in exceptions.Split((char[])[',', ' ', '\t'], StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (written == "*") return true;
+            if (isAddress && IPNetwork.TryParse(written, out var network) && network.Contains(address!)) return true;
+            var name = written;
+            var colon = written.LastIndexOf(':');
+            // An address of IPv6 has colons of its own: with a port it stands in brackets.
+            if (colon > 0 && (written.IndexOf(':', StringComparison.Ordinal) == colon || written[colon - 1] == ']') && ushort.TryParse(written.AsSpan(colon + 1), out var port))
+            {
+                if (port != place.Port) continue;
+                name = written[..colon];
+            }
+            name = name.Trim('[', ']').TrimEnd('.');
+            if (isAddress)
+            {
+                if (IPAddress.TryParse(name, out var one) && one.Equals(address)) return true;
+                continue;
+            }
+            name = (name.StartsWith("*.", StringComparison.Ordinal) ? name[1..] : name).TrimStart('.');
+            if (name.Length > 0 && host.EndsWith(name, StringComparison.OrdinalIgnoreCase) && (host.Length == name.Length || host[^(name.Length + 1)] == '.')) return true;
+        }
+        return false;
+    }
 
     /// <summary>
     /// The proxy through which a plaintext gRPC connection to that place is tunnelled; null: none. HTTP/2 without TLS

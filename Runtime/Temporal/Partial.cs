@@ -93,7 +93,10 @@ sealed class Partial : IReceived, IAsyncDisposable
     /// <param name="target">Where to.</param>
     public static Partial Open(string path, string url, string sha256, string member, string target)
     {
-        var file = new FileStream(path, PrivateFile.Options(FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+        var options = PrivateFile.Options(FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        // Whatever ends this process, what has arrived is in the file.
+        options.BufferSize = 0;
+        var file = new FileStream(path, options);
         var partial = new Partial(path, new PartialNote(url, sha256, "", null), member, target, file);
         if (PartialNote.Read(Note(path)) is { } note && (note.Url, note.Sha256) == (url, sha256) && note.Validator.Length > 0 && file.Length > 0 && !(file.Length > note.Total))
         {

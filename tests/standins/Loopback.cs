@@ -29,7 +29,7 @@ static class Loopback
         Grpc(services => services.AddSingleton(service), app => app.MapGrpcService<TService>(), port, tls);
 
     /// <summary>HTTP/1.1.</summary>
-    public static Task<WebApplication> Http(Action<WebApplication> map, int port = 0) => Start(HttpProtocols.Http1, port, _ => { }, map);
+    public static Task<WebApplication> Http(Action<WebApplication> map, int port = 0, HttpsConnectionAdapterOptions? tls = null) => Start(HttpProtocols.Http1, port, _ => { }, map, tls);
 
     /// <summary>The port on which it serves.</summary>
     public static int Port(this WebApplication app) => new Uri(app.Urls.Single()).Port;

@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
-using System.Security.Cryptography;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 
 namespace Stigmer.Standins;
 
@@ -40,6 +40,9 @@ sealed class Mirror : IAsyncDisposable
     /// <summary>The paths asked for, in order.</summary>
     public ConcurrentQueue<string> Requests { get; } = new();
 
+    /// <summary>The ranges asked for, in order.</summary>
+    public ConcurrentQueue<string> Ranges { get; } = new();
+
     /// <summary>May be changed at any time.</summary>
     public MirrorFault Fault { get; set; }
 
@@ -61,7 +64,7 @@ sealed class Mirror : IAsyncDisposable
         return 0;
     }
 
-    public static async Task<Mirror> Start(string folder, MirrorFault fault = MirrorFault.None, int port = 0, Action<string>? asked = null)
+    public static async Task<Mirror> Start(string folder, MirrorFault fault = MirrorFault.None, int port = 0, Action<string>? asked = null, HttpsConnectionAdapterOptions? tls = null)
     {
         var mirror = new Mirror(folder, fault);
         mirror.app = await Loopback.Http(
@@ -69,9 +72,11 @@ sealed class Mirror : IAsyncDisposable
             {
                 asked?.Invoke(context.Request.Path);
                 mirror.Requests.Enqueue(context.Request.Path);
+                if (context.Request.Headers.Range.ToString() is { Length: > 0 } range) mirror.Ranges.Enqueue(range);
                 return mirror.Answer(context);
             }),
-            port);
+            port,
+            tls);
         return mirror;
     }
 
@@ -96,7 +101,23 @@ sealed class Mirror : IAsyncDisposable
             context.Response.StatusCode = 404;
             return;
         }
+        if (fault is MirrorFault.None or MirrorFault.Redirect or MirrorFault.RedirectLoop or MirrorFault.Error or MirrorFault.ErrorOnce or MirrorFault.HtmlPage or MirrorFault.Silent)
+        {
+            await Short(context, fault, path, file);
+            return;
+        }
         var bytes = await File.ReadAllBytesAsync(file);
+        if (fault is MirrorFault.WrongHash) bytes[^1] ^= 1;
+        await Send(context, file, bytes, fault is MirrorFault.WrongHash ? bytes.Length : bytes.Length / 2);
+        await context.Response.Body.FlushAsync();
+        if (fault is MirrorFault.WrongHash) return;
+        if (fault is MirrorFault.Stall) await Forever(context);
+        context.Features.GetRequiredFeature<IHttpRequestLifetimeFeature>().Abort();
+    }
+
+    /// <summary>The answers that need not hold the file in memory.</summary>
+    async Task Short(HttpContext context, MirrorFault fault, string path, string file)
+    {
         switch (fault)
         {
             case MirrorFault.Error or MirrorFault.ErrorOnce:
@@ -115,23 +136,17 @@ sealed class Mirror : IAsyncDisposable
             case MirrorFault.RedirectLoop:
                 context.Response.Redirect(path + "?again");
                 break;
-            case MirrorFault.Stall or MirrorFault.Reset or MirrorFault.ResetOnce:
-                await Send(context, bytes, bytes.Length / 2);
-                await context.Response.Body.FlushAsync();
-                if (fault is MirrorFault.Stall) await Forever(context);
-                context.Features.GetRequiredFeature<IHttpRequestLifetimeFeature>().Abort();
-                break;
             default:
-                if (fault is MirrorFault.WrongHash) bytes[^1] ^= 1;
-                await Send(context, bytes, bytes.Length);
+                await Send(context, file, null, (int)new FileInfo(file).Length);
                 break;
         }
     }
 
-    /// <summary>The bytes up to a bound, from where the request's range begins, if it names these very bytes.</summary>
-    static async Task Send(HttpContext context, byte[] bytes, int end)
+    /// <summary>The file, or other bytes in its place, up to a bound and from where the request's range begins, if it names these very bytes.</summary>
+    static async Task Send(HttpContext context, string file, byte[]? bytes, int end)
     {
-        var tag = $"\"{Convert.ToHexStringLower(SHA256.HashData(bytes))[..16]}\"";
+        var about = new FileInfo(file);
+        var tag = $"\"{about.Length:x}-{about.LastWriteTimeUtc.Ticks:x}\"";
         context.Response.Headers.ETag = tag;
         context.Response.Headers.AcceptRanges = "bytes";
         var from = 0;
@@ -139,11 +154,12 @@ sealed class Mirror : IAsyncDisposable
         {
             from = int.Parse(range.TrimEnd('-'));
             context.Response.StatusCode = 206;
-            context.Response.Headers.ContentRange = $"bytes {from}-{bytes.Length - 1}/{bytes.Length}";
+            context.Response.Headers.ContentRange = $"bytes {from}-{about.Length - 1}/{about.Length}";
         }
-        context.Response.ContentLength = bytes.Length - from;
-        if (from < end) await context.Response.Body.WriteAsync(bytes.AsMemory(from, end - from));
-        else await context.Response.StartAsync();
+        context.Response.ContentLength = about.Length - from;
+        if (from >= end) await context.Response.StartAsync();
+        else if (bytes is null) await context.Response.SendFileAsync(file, from, end - from);
+        else await context.Response.Body.WriteAsync(bytes.AsMemory(from, end - from));
     }
 
     async Task Forever(HttpContext context)

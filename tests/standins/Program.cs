@@ -6,6 +6,7 @@ return args switch
 {
     ["temporal", .. var rest] => await TemporalStandin.Run(rest),
     ["archives", .. var rest] => TemporalArchives.Run(rest),
+    ["large", .. var rest] => TemporalArchives.RunLarge(rest),
     ["mirror", .. var rest] => await Mirror.Run(rest),
     ["ollama", .. var rest] => await OllamaStandin.Run(rest),
     ["anthropic" or "openai", .. var rest] => await HostedStandin.Run(args[0], rest),
@@ -14,6 +15,6 @@ return args switch
 
 static int Unknown()
 {
-    Console.Error.WriteLine("usage: Stigmer.Standins temporal | archives | mirror | ollama | anthropic | openai …");
+    Console.Error.WriteLine("usage: Stigmer.Standins temporal | archives | large | mirror | ollama | anthropic | openai …");
     return 2;
 }

@@ -16,6 +16,41 @@ static class TemporalArchives
         return 0;
     }
 
+    /// <summary>
+    /// <c>large FOLDER VERSION MEGABYTES</c>: a release for this platform alone, whose binary has that size and packs as well as a
+    /// program does, to about a third: for measurements.
+    /// </summary>
+    public static int RunLarge(IReadOnlyList<string> arguments)
+    {
+        var release = TemporalRelease.Of(arguments[1], TemporalPlatform.Current());
+        var releases = Directory.CreateDirectory(Path.Combine(arguments[0], $"v{release.Version}")).FullName;
+        var binary = Path.Combine(releases, "binary");
+        using (var file = File.Create(binary))
+        {
+            file.Write(Encoding.UTF8.GetBytes(Script(release.Version)));
+            var random = new Random(1);
+            var (piece, noise) = (new byte[3 << 10], new byte[1 << 10]);
+            for (var left = long.Parse(arguments[2]) << 20; left > 0; left -= piece.Length)
+            {
+                random.NextBytes(noise);
+                for (var at = 0; at < piece.Length; at++) piece[at] = at % 3 == 0 ? noise[at / 3] : (byte)at;
+                file.Write(piece);
+            }
+        }
+        var archive = Path.Combine(releases, release.Asset);
+        using (var file = File.Create(archive))
+        using (var gzip = new GZipStream(file, CompressionLevel.Optimal))
+        using (var tar = new TarWriter(gzip))
+        using (var content = File.OpenRead(binary))
+        {
+            tar.WriteEntry(new UstarTarEntry(TarEntryType.RegularFile, release.Platform.Executable) { DataStream = content, Mode = UnixFileMode.UserRead | UnixFileMode.UserExecute });
+        }
+        File.Delete(binary);
+        using var written = File.OpenRead(archive);
+        File.WriteAllText(Path.Combine(releases, "checksums.txt"), $"{Convert.ToHexStringLower(SHA256.HashData(written))}  {release.Asset}\n");
+        return 0;
+    }
+
     /// <summary>Writes v{V}/{asset} for the six platforms and v{V}/checksums.txt.</summary>
     /// <param name="server">The version of the server in it.</param>
     public static void Build(string folder, string version, string server = TemporalStandin.Server) =>
