@@ -15,6 +15,9 @@ static class TemporalArchive
     /// <summary>The most members that it may have; releases have two.</summary>
     const int MaxMembers = 1000;
 
+    /// <summary>The most that a member's headers may take, in bytes; those of releases have one block.</summary>
+    const int MaxHeaders = 1 << 20;
+
     /// <summary>
     /// Unpacks that member into a new file, not executable yet, flushed to the disk, and answers its SHA-256 in small hex.
     /// Fails by name of the reason; what was written then is removed.
@@ -31,7 +34,7 @@ static class TemporalArchive
             await using var tar = new TarReader(unzipped);
             var names = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
             string? hash = null;
-            while (await tar.GetNextEntryAsync(copyData: false, cancel) is { } entry)
+            while (await Next(tar, unzipped, cancel) is { } entry)
             {
                 if (entry.EntryType is TarEntryType.GlobalExtendedAttributes) continue;
                 Check(entry, maxSize);
@@ -39,6 +42,7 @@ static class TemporalArchive
                 var name = Plain(entry.Name);
                 if (!names.Add(name)) throw Refused($"it holds {Shown(name)} twice");
                 if (name == member && entry.EntryType is not TarEntryType.Directory) hash = await Copy(entry, target, cancel);
+                else if (entry.DataStream is { } data) await data.CopyToAsync(Stream.Null, cancel);
             }
             await Finish(unzipped, zipped, cancel);
             return hash ?? throw Refused($"it holds no {member}");
@@ -50,6 +54,18 @@ static class TemporalArchive
             if (e is InvalidDataException or EndOfStreamException or FormatException or ArgumentException or InvalidOperationException) throw Refused("it is damaged or cut short: not a complete tar.gz", e);
             throw;
         }
+    }
+
+    /// <summary>
+    /// The next member, of which nothing but its headers is read: TarReader holds those in memory, whatever their size. What the
+    /// last one contains must have been read.
+    /// </summary>
+    static async Task<TarEntry?> Next(TarReader tar, Counted unzipped, CancellationToken cancel)
+    {
+        unzipped.HeadersEnd = unzipped.Count + MaxHeaders;
+        var entry = await tar.GetNextEntryAsync(copyData: false, cancel);
+        unzipped.HeadersEnd = long.MaxValue;
+        return entry;
     }
 
     /// <summary>Reads to the last byte: only there does gzip tell whether all of it arrived, and nothing may follow.</summary>
@@ -123,6 +139,9 @@ static class TemporalArchive
     /// <summary>Reads what another stream has, up to a bound, and knows how much that was and how it ended.</summary>
     sealed class Counted(Stream inner, long limit) : Stream
     {
+        /// <summary>Up to here headers may go.</summary>
+        public long HeadersEnd { get; set; } = long.MaxValue;
+
         /// <summary>How many bytes were read.</summary>
         public long Count { get; private set; }
 
@@ -172,6 +191,7 @@ static class TemporalArchive
         {
             Count += count;
             if (Count > limit) throw TooLarge(limit);
+            if (Count > HeadersEnd) throw Refused($"a member's headers are larger than {MaxHeaders >> 20} MB");
             foreach (var last in buffer[Math.Max(0, count - 4)..count]) LastFour = (LastFour >> 8) | ((uint)last << 24);
             return count;
         }
