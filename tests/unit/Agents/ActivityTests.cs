@@ -84,15 +84,17 @@ public sealed class ActivityTests : IAsyncLifetime
     [Fact]
     public async Task A_stored_answer_is_not_paid_for_again_and_is_reported_call_by_call()
     {
-        world.Record.Store(1, 0, Asking("workspace.read", "workspace.write", "workspace.list"));
-        world.Record.Stored.Values.Single().Answer.Calls[1].NeedsApproval = true;
+        world.Record.Store(1, 0, Asking("workspace.read", "workspace.write", "workspace.list", "workspace.write"));
+        foreach (var call in world.Record.Stored.Values.Single().Answer.Calls) call.NeedsApproval = call.Name == "workspace.write";
+        world.Record.Approved.Enqueue(new() { Turn = 1, Step = 1, Slot = 4 });
+        world.Record.Approved.Enqueue(new() { Turn = 1, Step = 2, Slot = 2 });
         world.Record.Store(1, 3, result: new ToolResult { CallId = "c3" });
         using var attempt = Attempt();
         var report = await callModel.Run(ModelTask(), attempt);
 
         Assert.Empty(model.Asked);
         Assert.Equal(
-            [new(1, "workspace.read", CallState.Approved), new(2, "workspace.write", CallState.NeedsYes), new(3, "workspace.list", CallState.Done)],
+            [new(1, "workspace.read", CallState.Approved), new(2, "workspace.write", CallState.NeedsYes), new(3, "workspace.list", CallState.Done), new(4, "workspace.write", CallState.Approved)],
             report.Calls);
         Assert.Equal((8L, 9L), (report.Tokens, report.WorkedMs));
     }

@@ -148,6 +148,9 @@ sealed class ScriptedRecord : RunnerService.RunnerServiceBase
 
     public ConcurrentQueue<ReadTranscriptRequest> Reads { get; } = new();
 
+    /// <summary>The calls that a person has said yes to.</summary>
+    public ConcurrentQueue<Stigmer.Rpc.V1.Place> Approved { get; } = new();
+
     public ConcurrentQueue<PublishDeltasRequest> Deltas { get; } = new();
 
     public Channel<string> MissingWorkflows { get; } = Channel.CreateUnbounded<string>();
@@ -209,6 +212,7 @@ sealed class ScriptedRecord : RunnerService.RunnerServiceBase
             .Concat(stored.Values.Where(entry => (entry.Turn, entry.Step, entry.Slot).CompareTo(after) > 0))
             .OrderBy(entry => (entry.Turn, entry.Step, entry.Slot));
         foreach (var entry in entries) await responseStream.WriteAsync(new ReadTranscriptResponse { Entry = entry });
+        foreach (var place in Approved) await responseStream.WriteAsync(new ReadTranscriptResponse { Approved = place });
     }
 
     public override Task<AppendResponse> Append(AppendRequest request, ServerCallContext context)
