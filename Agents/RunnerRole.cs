@@ -63,10 +63,11 @@ static class RunnerRole
         var models = new RunModels(Environment.GetEnvironmentVariable, (settings, key) => ChatClients.Create(settings, key, time));
         var home = StigmerHome.From(Environment.GetEnvironmentVariable);
         StigmerHome.Ensure(home.Run);
-        var toolbox = new Toolbox(new ToolProcesses(home, log, time), time);
+        await using var tools = new ToolOwner(home, Environment.GetEnvironmentVariable, log, time);
         var activities = new TurnActivities(
+            new OpenTools(slots, transcripts, tools.Servers.Open, time),
             new CallModel(server, slots, transcripts, models, log, time),
-            new CallTool(slots, transcripts, toolbox.Call, log, time),
+            new CallTool(slots, transcripts, tools.Box.Call, log, time),
             new EndTurn(server));
 
         TurnWorker? worker = null;
@@ -84,7 +85,7 @@ static class RunnerRole
                 TurnWorkflow.Queue(welcome.ServerId), TurnWorkflow.EndQueue(welcome.ServerId), TurnWorkflow.HostQueue(welcome.ServerId, options.HostId));
             worker = new TurnWorker(engine, queues, options.Concurrency, activities.CarryOut, log, time, end.Token);
             Announce(options, queues, log);
-            await Work(worker, registered, notify, log, time, stop, hurry);
+            await Work(worker, tools.Own(stop), registered, notify, log, time, stop, hurry);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -101,6 +102,7 @@ static class RunnerRole
             worker?.End(attempt => IsOf(attempt, turn), StopReason.TurnEnded);
             // Whichever runner ended it.
             transcripts.Forget(turn.RunId);
+            tools.Servers.TurnEnded(turn.RunId, turn.Turn);
         }
 
         RunnerHello Hello() => new()
@@ -109,16 +111,16 @@ static class RunnerRole
             HostId = options.HostId,
             Queues = { queues?.All ?? [] },
             Replaces = { options.Replaces },
-            WorkingOn = { slots.Turns },
+            WorkingOn = { slots.Turns.Union(tools.Servers.Turns) },
             Version = Build.Version,
             Concurrency = options.Concurrency,
         };
     }
 
-    static async Task Work(TurnWorker worker, Task registered, Notify notify, Log log, TimeProvider time, CancellationToken stop, CancellationToken hurry)
+    static async Task Work(TurnWorker worker, Task ownsTools, Task registered, Notify notify, Log log, TimeProvider time, CancellationToken stop, CancellationToken hurry)
     {
         using var polling = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        var polled = worker.Run(polling.Token);
+        var polled = worker.Run(polling.Token, ownsTools);
         await notify.Ready();
         var ended = await Task.WhenAny(polled, registered);
         await polling.CancelAsync();

@@ -6,8 +6,8 @@ using Stigmer.Rpc.V1;
 namespace Stigmer.Agents.Activities;
 
 /// <summary>One call of a tool: its slot of the step that asked for it.</summary>
-/// <param name="call">Carries out a call of a run.</param>
-sealed class CallTool(Slots slots, Transcripts transcripts, Func<RunSpec, ToolCall, CancellationToken, Task<ToolOutcome>> call, Log log, TimeProvider time)
+/// <param name="call">Carries out a call in a turn of a run.</param>
+sealed class CallTool(Slots slots, Transcripts transcripts, Func<RunSpec, int, ToolCall, CancellationToken, Task<ToolOutcome>> call, Log log, TimeProvider time)
 {
     /// <summary>Runs the tool, or finds that it has run.</summary>
     public async Task<ToolReport> Run(ToolTask task, Attempt attempt)
@@ -37,7 +37,7 @@ sealed class CallTool(Slots slots, Transcripts transcripts, Func<RunSpec, ToolCa
         try
         {
             work.Begun = true;
-            var outcome = await Carried(transcript.Spec, asked, limit.Token);
+            var outcome = await Carried(transcript.Spec, task.Turn, asked, limit.Token);
             result.Ok = outcome.Ok;
             result.Text = work.BegunBefore ? $"(This call had begun before, was interrupted, and has now run again.)\n{outcome.Text}" : outcome.Text;
         }
@@ -50,13 +50,13 @@ sealed class CallTool(Slots slots, Transcripts transcripts, Func<RunSpec, ToolCa
         return result;
     }
 
-    async Task<ToolOutcome> Carried(RunSpec spec, ToolCall asked, CancellationToken cancel)
+    async Task<ToolOutcome> Carried(RunSpec spec, int turn, ToolCall asked, CancellationToken cancel)
     {
         // A model may name what it was not offered; what the agent's file forbids is not run for that.
         if (!ToolRules.Of(spec.Tools).Offers(asked.Name)) return new ToolOutcome(Ok: false, $"There is no tool {asked.Name}");
         try
         {
-            return await Task.Run(() => call(spec, asked, cancel), cancel);
+            return await Task.Run(() => call(spec, turn, asked, cancel), cancel);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {

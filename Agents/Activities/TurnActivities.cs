@@ -4,8 +4,8 @@ using Stigmer.Rpc.Temporal;
 
 namespace Stigmer.Agents.Activities;
 
-/// <summary>The activities of a turn by their names. OpenTools takes its place here.</summary>
-sealed class TurnActivities(CallModel callModel, CallTool callTool, EndTurn endTurn)
+/// <summary>The activities of a turn by their names.</summary>
+sealed class TurnActivities(OpenTools openTools, CallModel callModel, CallTool callTool, EndTurn endTurn)
 {
     /// <summary>Carries one out; its result is what the loop decides by.</summary>
     public async Task<Payloads> CarryOut(Attempt attempt)
@@ -15,6 +15,8 @@ sealed class TurnActivities(CallModel callModel, CallTool callTool, EndTurn endT
         {
             return attempt.Task.ActivityType.Name switch
             {
+                ActivityName.OpenTools => JsonPayload.Of(
+                    await openTools.Run(JsonPayload.Read(input, LoopJson.Default.OpenToolsTask), attempt), LoopJson.Default.ToolReport),
                 ActivityName.CallModel => JsonPayload.Of(
                     await callModel.Run(JsonPayload.Read(input, LoopJson.Default.ModelTask), attempt), LoopJson.Default.ModelReport),
                 ActivityName.CallTool => JsonPayload.Of(
@@ -31,7 +33,7 @@ sealed class TurnActivities(CallModel callModel, CallTool callTool, EndTurn endT
             return attempt.Task.ActivityType.Name switch
             {
                 ActivityName.CallModel => JsonPayload.Of(new ModelReport { Outcome = Outcome.Refused }, LoopJson.Default.ModelReport),
-                ActivityName.CallTool => JsonPayload.Of(new ToolReport { Outcome = Outcome.Refused }, LoopJson.Default.ToolReport),
+                ActivityName.CallTool or ActivityName.OpenTools => JsonPayload.Of(new ToolReport { Outcome = Outcome.Refused }, LoopJson.Default.ToolReport),
                 _ => JsonPayload.Of(new EndReport(EndAnswer.Refused), LoopJson.Default.EndReport),
             };
         }

@@ -29,6 +29,9 @@ sealed class ToolArguments
         throw new Refused($"The arguments are not a JSON object: {(json.Length <= 200 ? json : json[..200] + "…")}");
     }
 
+    /// <summary>All of them, as they came.</summary>
+    public JsonElement Root => root;
+
     /// <summary>A text; null where it is absent.</summary>
     public string? Text(string name) => Value(name) switch
     {

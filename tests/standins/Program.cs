@@ -10,6 +10,7 @@ return args switch
     ["mirror", .. var rest] => await Mirror.Run(rest),
     ["ollama", .. var rest] => await OllamaStandin.Run(rest),
     ["anthropic" or "openai", .. var rest] => await HostedStandin.Run(args[0], rest),
+    ["mcp", .. var rest] => await McpStandin.Run(rest),
     _ => Unknown(),
 };
 

@@ -36,7 +36,7 @@ public sealed class ActivityTests : IAsyncLifetime
         callTool = new CallTool(slots, transcripts, Carry, world.Log, time);
     }
 
-    Task<ToolOutcome> Carry(RunSpec spec, ToolCall call, CancellationToken cancel)
+    Task<ToolOutcome> Carry(RunSpec spec, int turn, ToolCall call, CancellationToken cancel)
     {
         Interlocked.Increment(ref toolCalls);
         return tool(call.Name, call.Arguments, spec.Workspace, cancel);
