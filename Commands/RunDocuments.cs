@@ -17,20 +17,35 @@ static class RunDocuments
     public static RunDetails Of(Run run, IReadOnlyList<TranscriptEntry> transcript)
     {
         var steps = new List<TranscriptDocument>();
+        var calls = new Dictionary<(int, int, int), string>();
         foreach (var entry in transcript)
         {
             switch (entry.BodyCase)
             {
                 case TranscriptEntry.BodyOneofCase.User:
-                    steps.Add(new TranscriptDocument(entry.Turn, entry.Step, "user", entry.User.Text, [], []));
+                    steps.Add(Document(entry, "user", entry.User.Text));
                     break;
                 case TranscriptEntry.BodyOneofCase.Answer:
-                    var calls = entry.Answer.Calls.Select(c => new CallDocument(c.Id, c.Name, Arguments(c.Arguments))).ToList();
-                    steps.Add(new TranscriptDocument(entry.Turn, entry.Step, "assistant", entry.Answer.Text, calls, []));
+                    var answer = entry.Answer;
+                    foreach (var call in answer.Calls) calls[(entry.Turn, entry.Step, call.Slot)] = call.Id;
+                    steps.Add(Document(entry, "assistant", answer.Text) with
+                    {
+                        Calls = [.. answer.Calls.Select(c => new CallDocument(c.Id, c.Name, Arguments(c.Arguments), c.NeedsApproval))],
+                        Notes = answer.Notes,
+                        Shortened = [.. answer.Shortened.Select(place => new PlaceDocument(place.Turn, place.Step, calls.GetValueOrDefault((place.Turn, place.Step, place.Slot))))],
+                        Provider = OrNull(answer.Provider),
+                        Model = OrNull(answer.Model),
+                        Usage = UsageOf(answer.Usage),
+                        WorkedMs = answer.WorkedMs,
+                    });
                     break;
                 case TranscriptEntry.BodyOneofCase.Result:
                     var asked = steps.FindLast(s => s.Turn == entry.Turn && s.Step == entry.Step && s.Role == "assistant");
-                    asked?.Results.Add(new ResultDocument(entry.Result.CallId, entry.Result.Ok, entry.Result.Text));
+                    var result = entry.Result;
+                    asked?.Results.Add(new ResultDocument(result.CallId, result.Ok, result.Text, Kind(result.Kind), result.WorkedMs, result.BegunBefore));
+                    break;
+                case TranscriptEntry.BodyOneofCase.Offer:
+                    steps.Add(Document(entry, "tools", "") with { Notes = entry.Offer.Notes, Tools = [.. entry.Offer.Tools.Select(tool => tool.Name)], WorkedMs = entry.Offer.WorkedMs });
                     break;
                 default:
                     break;
@@ -40,6 +55,18 @@ static class RunDocuments
             run.Id, run.Agent, run.Status.Name(), run.Prompt, Time(run.StartedAt), Time(run.EndedAt), run.Steps, UsageOf(run.Usage), OrNull(run.Engine),
             steps, OrNull(run.WaitingFor), ErrorOf(run), OrNull(run.Limit), OrNull(run.Output));
     }
+
+    static TranscriptDocument Document(TranscriptEntry entry, string role, string text) =>
+        new(entry.Turn, entry.Step, role, text, [], [], [], [], null, null, null, null, 0);
+
+    static string Kind(ResultKind kind) => kind switch
+    {
+        ResultKind.Cancelled => "cancelled",
+        ResultKind.OutcomeUnknown => "outcome_unknown",
+        ResultKind.Denied => "denied",
+        ResultKind.TimedOut => "timed_out",
+        _ => "ran",
+    };
 
     /// <summary>Tokens.</summary>
     public static UsageDocument UsageOf(Usage? usage) => new(usage?.InputTokens ?? 0, usage?.OutputTokens ?? 0);
@@ -92,11 +119,23 @@ sealed record RunDetails(
     string Id, string Agent, string Status, string Prompt, string? StartedAt, string? EndedAt, int Steps, UsageDocument Usage, string? Engine,
     IReadOnlyList<TranscriptDocument> Transcript, string? WaitingFor, ErrorParts? Error, string? Limit, string? Output);
 
-sealed record TranscriptDocument(int Turn, int Step, string Role, string Text, IReadOnlyList<CallDocument> Calls, List<ResultDocument> Results);
+/// <param name="Role">user; assistant, with the calls and their results; or tools: what the turn's models are offered by MCP servers.</param>
+/// <param name="Notes">What a person should know about it.</param>
+/// <param name="Shortened">Results in whose place this model call, and every later one, was sent a short note.</param>
+/// <param name="Tools">The names of what is offered; null for other roles.</param>
+/// <param name="WorkedMs">Time spent on the model call, or on starting the servers.</param>
+sealed record TranscriptDocument(
+    int Turn, int Step, string Role, string Text, IReadOnlyList<CallDocument> Calls, List<ResultDocument> Results, IReadOnlyList<string> Notes,
+    IReadOnlyList<PlaceDocument> Shortened, IReadOnlyList<string>? Tools, string? Provider, string? Model, UsageDocument? Usage, long WorkedMs);
 
-sealed record CallDocument(string Id, string Name, JsonElement Arguments);
+sealed record CallDocument(string Id, string Name, JsonElement Arguments, bool NeedsApproval);
 
-sealed record ResultDocument(string Id, bool Ok, string Text);
+/// <param name="Kind">ran, denied, cancelled, timed_out or outcome_unknown.</param>
+/// <param name="BegunBefore">It had begun before in an attempt whose outcome is unknown.</param>
+sealed record ResultDocument(string Id, bool Ok, string Text, string Kind, long WorkedMs, bool BegunBefore);
+
+/// <summary>The result of a call.</summary>
+sealed record PlaceDocument(int Turn, int Step, string? Id);
 
 // The events of `run --json`, one a line.
 sealed record RunEvent(string Type, string Id, string Agent);

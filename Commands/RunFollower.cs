@@ -9,8 +9,10 @@ namespace Stigmer.Commands;
 /// Follows a run to its end, over any number of connections: what was told once is not told again, and no piece of text is
 /// lost or doubled. One object follows one run.
 /// </summary>
-sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
+/// <param name="keys">The keys of a conversation, for what must be asked; null: the terminal's.</param>
+sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal, KeyQueue? keys = null)
 {
+    readonly Approvals approvals = new(link, output, terminal, keys);
     readonly HashSet<(int Turn, int Step, int Slot)> told = [];
     readonly Dictionary<(int Turn, int Step, int Slot), ToolCall> calls = [];
 
@@ -33,6 +35,9 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
     long afterMessage;
     string waitingFor = "";
 
+    // The calls that wait for a yes, some of them perhaps of an answer that has yet to be told.
+    Run? waiting;
+
     /// <summary>What a person has seen before: the transcript of a run that is taken up again.</summary>
     public void Skip(IEnumerable<TranscriptEntry> seen)
     {
@@ -52,6 +57,25 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
     /// the watching; follow again goes on.
     /// </summary>
     public async Task<Run> Follow(string run, CancellationToken cancel)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        approvals.GivenUp = either.Cancel;
+        try
+        {
+            return await Watch(run, either.Token);
+        }
+        catch (OperationCanceledException) when (approvals.Failure is not null)
+        {
+            throw approvals.Failure;
+        }
+        finally
+        {
+            approvals.GivenUp = () => { };
+            await approvals.Stop();
+        }
+    }
+
+    async Task<Run> Watch(string run, CancellationToken cancel)
     {
         var patience = link.BePatient();
         while (true)
@@ -119,6 +143,9 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
         switch (entry.BodyCase)
         {
             // Step 0 is what the model is offered, not what it said.
+            case TranscriptEntry.BodyOneofCase.Offer when told.Add(Place(entry)):
+                output.Offer(entry.Offer);
+                break;
             case TranscriptEntry.BodyOneofCase.Answer when entry.Step > 0 && told.Add(Place(entry)):
                 var step = (entry.Turn, entry.Step);
                 var text = entry.Answer.Text;
@@ -131,6 +158,7 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
                 Begin((0, 0));
                 Remember(entry);
                 output.Answer(entry.Step, entry.Answer);
+                TakeWaitingCalls();
                 break;
             case TranscriptEntry.BodyOneofCase.Result when told.Add(Place(entry)):
                 output.Result(entry.Step, calls.GetValueOrDefault(Place(entry)), entry.Result);
@@ -181,10 +209,17 @@ sealed class RunFollower(ServerLink link, RunOutput output, Terminal terminal)
 
     void TakeWaiting(Run run)
     {
-        // Text that comes is not waited for, whatever else is away.
-        if (run.WaitingFor == waitingFor || shown.Length > 0) return;
+        waiting = run;
+        TakeWaitingCalls();
+        // Calls that wait for a yes are told of by themselves. Text that comes is not waited for, whatever else is away.
+        if (run.WaitingCalls.Count > 0 || run.WaitingFor == waitingFor || shown.Length > 0) return;
         waitingFor = run.WaitingFor;
         if (waitingFor.Length > 0 && !run.Status.HasEnded()) output.Waiting(waitingFor);
+    }
+
+    void TakeWaitingCalls()
+    {
+        if (waiting is { } run) approvals.Take(run, [.. run.WaitingCalls.Where(call => (call.Turn, call.Step).CompareTo(answered) <= 0)]);
     }
 
     void Begin((int Turn, int Step) step)

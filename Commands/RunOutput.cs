@@ -7,7 +7,7 @@ namespace Stigmer.Commands;
 abstract class RunOutput
 {
     /// <summary>For whoever reads: JSON events, a terminal, or a pipe.</summary>
-    public static RunOutput For(Terminal terminal) => terminal.Json ? new JsonRunOutput(terminal) : new TextRunOutput(terminal);
+    public static RunOutput For(Terminal terminal) => terminal.Json ? new JsonRunOutput(terminal) : new TextRunOutput(terminal, TimeProvider.System);
 
     /// <summary>
     /// Text can be taken back: a retry is told at once. Otherwise only when the new text turns out to be another one.
@@ -16,6 +16,9 @@ abstract class RunOutput
 
     /// <summary>Which run it is; the first thing told.</summary>
     public abstract void Begin(string id, string agent);
+
+    /// <summary>What a turn's models are offered, and what a person should know about it.</summary>
+    public abstract void Offer(ToolOffer offer);
 
     /// <summary>A further piece of a step's text.</summary>
     public abstract void Text(int step, string text);
@@ -32,6 +35,26 @@ abstract class RunOutput
     /// <summary>The run waits for something: a sentence.</summary>
     public abstract void Waiting(string what);
 
+    /// <summary>A call waits for a person's yes.</summary>
+    public virtual void Approval(int step, ToolCall call)
+    {
+    }
+
+    /// <summary>Says nothing until <see cref="Release"/>: a question stands where it would be said.</summary>
+    public virtual void Hold()
+    {
+    }
+
+    /// <summary>Says what was to be said meanwhile.</summary>
+    public virtual void Release()
+    {
+    }
+
+    /// <summary>What was spent on a run before the turn that is shown: the last line tells of that turn alone.</summary>
+    public virtual void After(Run run)
+    {
+    }
+
     /// <summary>How it ended. Returns the exit code, or throws the failure that says why it is none of success.</summary>
     public abstract int End(Run run);
 }
@@ -42,6 +65,14 @@ sealed class JsonRunOutput(Terminal terminal) : RunOutput
     public override bool TakesBack => true;
 
     public override void Begin(string id, string agent) => terminal.Document(new RunEvent("run", id, agent), RunJson.Default.RunEvent);
+
+    public override void Offer(ToolOffer offer)
+    {
+        foreach (var note in offer.Notes) terminal.Note(note);
+    }
+
+    public override void Approval(int step, ToolCall call) =>
+        terminal.Document(new CallEvent("approval", step, call.Id, call.Name, RunDocuments.Arguments(call.Arguments)), RunJson.Default.CallEvent);
 
     public override void Text(int step, string text) => terminal.Document(new TextEvent("text", step, text), RunJson.Default.TextEvent);
 
@@ -67,93 +98,5 @@ sealed class JsonRunOutput(Terminal terminal) : RunOutput
             new DoneEvent("done", run.Status.Name(), run.Output, run.Steps, RunDocuments.UsageOf(run.Usage), RunDocuments.ErrorOf(run), RunDocuments.OrNull(run.Limit)),
             RunJson.Default.DoneEvent);
         return run.Status == RunStatus.Completed ? ExitCode.Done : ExitCode.Failed;
-    }
-}
-
-/// <summary>
-/// For people: on a terminal the text as it comes, into a pipe the final step's text alone, once it is whole. Tools and notes
-/// on standard error.
-/// </summary>
-sealed class TextRunOutput(Terminal terminal) : RunOutput
-{
-    bool midLine;
-
-    // A pipe has seen nothing yet.
-    public override bool TakesBack => !terminal.OutIsTerminal;
-
-    public override void Begin(string id, string agent)
-    {
-        if (terminal.Verbose) terminal.FaintNote($"run {id}");
-    }
-
-    public override void Text(int step, string text)
-    {
-        if (!terminal.OutIsTerminal || text.Length == 0) return;
-        // A model's text is not to be trusted: what a terminal would obey is made visible.
-        terminal.Out.Write(Terminal.Harmless(text));
-        midLine = text[^1] != '\n';
-    }
-
-    public override void Retry(int step, string why)
-    {
-        EndLine();
-        terminal.FaintNote($"  begun anew: {RunTexts.OneLine(why)}");
-    }
-
-    public override void Answer(int step, ModelAnswer answer)
-    {
-        EndLine();
-        foreach (var note in answer.Notes) terminal.Note($"  {note}");
-    }
-
-    public override void Result(int step, ToolCall? call, ToolResult result)
-    {
-        EndLine();
-        var name = call is null ? result.CallId : RunTexts.Call(call);
-        var outcome = result.Ok ? "" : $" {terminal.ErrorSymbol} {RunTexts.Shortened(RunTexts.OneLine(result.Text))}";
-        var again = result.BegunBefore ? " (begun before)" : "";
-        terminal.FaintNote($"  {name} ({RunTexts.Time(result.WorkedMs)}){again}{outcome}");
-    }
-
-    public override void Waiting(string what)
-    {
-        EndLine();
-        terminal.Note($"Waiting: {what}");
-    }
-
-    public override int End(Run run)
-    {
-        EndLine();
-        if (run.Status == RunStatus.Completed)
-        {
-            if (!terminal.OutIsTerminal && run.Output.Length > 0) terminal.Out.Write(run.Output.EndsWith('\n') ? run.Output : run.Output + "\n");
-            Summary(run);
-            return ExitCode.Done;
-        }
-        Summary(run);
-        throw run.Status switch
-        {
-            RunStatus.Cancelled => new Failure("The run was cancelled", null, $"`stigmer runs get {run.Id}` shows how far it came"),
-            RunStatus.TimedOut => new Failure(
-                "The run ran out of time", RunDocuments.ErrorOf(run)?.Why, $"`stigmer runs resume {run.Id}` goes on from there with its time counted anew"),
-            RunStatus.LimitReached => new Failure(
-                "The run reached its limit", run.Limit.Length == 0 ? null : run.Limit, $"`stigmer runs resume {run.Id}` goes on from there, counted anew"),
-            _ => RunDocuments.ErrorOf(run) is { } error ? new Failure(error.What, error.Why, error.Remedy) : new Failure("The run failed"),
-        };
-    }
-
-    void Summary(Run run)
-    {
-        if (!terminal.ErrorIsTerminal) return;
-        var tokens = (run.Usage?.InputTokens ?? 0) + (run.Usage?.OutputTokens ?? 0);
-        var time = run.EndedAt > run.StartedAt ? $", {RunTexts.Time(run.EndedAt - run.StartedAt)}" : "";
-        terminal.FaintNote($"run {run.Id[..Math.Min(8, run.Id.Length)]}: {run.Steps} {(run.Steps == 1 ? "step" : "steps")}, {tokens} tokens{time}");
-    }
-
-    // Standard error is the same terminal more often than not: its lines begin on lines of their own.
-    void EndLine()
-    {
-        if (midLine) terminal.Out.WriteLine();
-        midLine = false;
     }
 }

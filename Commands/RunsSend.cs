@@ -36,6 +36,7 @@ static class RunsSend
         var output = RunOutput.For(terminal);
         var follower = new RunFollower(link, output, terminal);
         follower.From(sent.Turn, sent.Message);
+        output.After(sent.Run);
         return output.End(await follower.Follow(sent.Run.Id, cancel));
     }
 }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Grpc.Core;
 using Stigmer.Config;
 using Stigmer.Runtime;
+using Stigmer.Runtime.Control;
 
 namespace Stigmer.Commands;
 
@@ -18,18 +19,38 @@ static class Stack
     /// </summary>
     public static async Task<ServerLink> Connect(Terminal terminal, bool start, CancellationToken cancel)
     {
-        var settings = Configuration.Resolve(Environment.GetEnvironmentVariable, new Flags());
-        foreach (var warning in settings.Warnings) terminal.Warn(warning);
-        if (settings.Backend == BackendType.Cloud) return Elsewhere(settings.Cloud);
-        var running = start
-            ? await LocalStart.EnsureRunning(settings, terminal, cancel)
-            : await Launcher.Status(settings.Home, TimeProvider.System, cancel) ?? throw NotRunning();
+        Settings? settings = null;
+        StackState running;
+        StigmerHome home;
+        try
+        {
+            settings = Configuration.Resolve(Environment.GetEnvironmentVariable, new Flags());
+            home = settings.Home;
+            foreach (var warning in settings.Warnings) terminal.Warn(warning);
+            if (settings.Backend == BackendType.Cloud) return Elsewhere(settings.Cloud);
+            running = start
+                ? await LocalStart.EnsureRunning(settings, terminal, cancel)
+                : await Launcher.Status(home, TimeProvider.System, cancel) ?? throw NotRunning();
+        }
+        catch (Failure invalid) when (settings is null && invalid.ExitCode == ExitCode.Usage)
+        {
+            // Nothing starts on such a configuration; a stack that runs was started on another.
+            home = StigmerHome.From(Environment.GetEnvironmentVariable);
+            if (MeansElsewhere(home)) throw;
+            if (await Launcher.Status(home, TimeProvider.System, cancel) is not { Phase: DaemonPhase.Ready } there) throw;
+            running = there;
+            terminal.Warn($"The stack that runs is used as it was started, though it could not be started now: {invalid.What}{(invalid.Why is null ? "" : $"\n  {invalid.Why.Replace("\n", "\n  ", StringComparison.Ordinal)}")}");
+        }
         if (running.Document.Version != Build.Version)
         {
             terminal.Warn($"The stack is of version {running.Document.Version}, this is {Build.Version}: `stigmer local restart` brings both to the same one");
         }
-        return new ServerLink(c => Locate(settings.Home, c), TimeProvider.System);
+        return new ServerLink(c => Locate(home, c), TimeProvider.System);
     }
+
+    // As far as a file says so that cannot be read to its end.
+    static bool MeansElsewhere(StigmerHome home) =>
+        ConfigFile.Read(home.ConfigFile).Values.TryGetValue(Schema.BackendType.Path, out var type) && type.Text.Equals("cloud", StringComparison.OrdinalIgnoreCase);
 
     static ServerLink Elsewhere(CloudSettings cloud)
     {

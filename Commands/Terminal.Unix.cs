@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using System.Text;
@@ -13,24 +12,7 @@ sealed partial class Terminal
     [UnsupportedOSPlatform("windows")]
     async Task<string?> ReadMaskedUnix(string prompt, CancellationToken cancel)
     {
-        var before = new byte[256];
-        if (TcGetAttr(0, before) != 0) return null;
-        var masked = (byte[])before.Clone();
-        // struct termios: Linux has 32-bit flags, c_line and then c_cc (VTIME 5, VMIN 6); macOS 64-bit flags and c_cc (VMIN 16,
-        // VTIME 17). ECHO is 8 on both; ICANON 2 there and 0x100 here.
-        if (OperatingSystem.IsLinux())
-        {
-            var local = BinaryPrimitives.ReadUInt32LittleEndian(masked.AsSpan(12));
-            BinaryPrimitives.WriteUInt32LittleEndian(masked.AsSpan(12), local & ~(8u | 2u));
-            (masked[17 + 5], masked[17 + 6]) = (0, 1);
-        }
-        else
-        {
-            var local = BinaryPrimitives.ReadUInt64LittleEndian(masked.AsSpan(24));
-            BinaryPrimitives.WriteUInt64LittleEndian(masked.AsSpan(24), local & ~(8ul | 0x100ul));
-            (masked[32 + 16], masked[32 + 17]) = (1, 0);
-        }
-        if (TcSetAttr(0, TcsaNow, masked) != 0) return null;
+        if (Termios.Get() is not { } before || !Termios.Set(Termios.Silent(before))) return null;
         try
         {
             // Only now: what is typed at the sight of it must not be shown.
@@ -40,7 +22,7 @@ sealed partial class Terminal
         }
         finally
         {
-            _ = TcSetAttr(0, TcsaNow, before);
+            _ = Termios.Set(before);
         }
     }
 
@@ -82,12 +64,4 @@ sealed partial class Terminal
 
         string Text() => Encoding.UTF8.GetString(CollectionsMarshal.AsSpan(typed));
     }
-
-    const int TcsaNow = 0;
-
-    [LibraryImport("libc", EntryPoint = "tcgetattr")]
-    private static partial int TcGetAttr(int descriptor, [Out] byte[] termios);
-
-    [LibraryImport("libc", EntryPoint = "tcsetattr")]
-    private static partial int TcSetAttr(int descriptor, int when, byte[] termios);
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
@@ -91,6 +92,12 @@ sealed partial class Terminal
     /// <summary>─, or -: one character of a rule.</summary>
     public string RuleSymbol => traits.Unicode ? "─" : "-";
 
+    /// <summary>Takes the keys of the terminal on standard input; true: Ctrl-C still sends its signal. Null: there is none.</summary>
+    public Func<bool, Keyboard?> OpenKeyboard { get; init; } = Keyboard.Open;
+
+    /// <summary>The terminal obeys the sequences that move its cursor.</summary>
+    public bool MovesCursor => traits.MovesCursor && traits.ErrorIsTerminal;
+
     /// <summary>Symbols beyond ASCII may be shown: the locale is UTF-8.</summary>
     public bool Unicode => traits.Unicode;
 
@@ -181,14 +188,24 @@ sealed partial class Terminal
         return line?.Trim().ToLowerInvariant() is "y" or "yes";
     }
 
-    /// <summary>Text that may go to a terminal: escape sequences and other control characters but line feed and tab made visible.</summary>
-    public static string Harmless(string text)
+    /// <summary>
+    /// Text that may go to a terminal: escape sequences and other control characters but line feed and tab made visible, and those
+    /// that turn the direction of writing around.
+    /// </summary>
+    public static string Harmless(string text) => Shown(text, IsControl);
+
+    /// <summary>The same on one line, and with everything else that an eye does not see: for what a person must decide about.</summary>
+    public static string Visible(string text) => Shown(text, symbol => IsControl(symbol) || symbol is '\n' or '\t' || IsInvisible(symbol));
+
+    static string Shown(string text, Predicate<char> needsCare)
     {
-        if (!NeedsCare(text)) return text;
+        var at = 0;
+        while (at < text.Length && !needsCare(text[at])) at++;
+        if (at == text.Length) return text;
         var clean = new StringBuilder(text.Length + 16);
         foreach (var c in text)
         {
-            if (!IsControl(c)) clean.Append(c);
+            if (!needsCare(c)) clean.Append(c);
             else if (c == '\r') continue;
             else if (c < 0x20) clean.Append('^').Append((char)(c + 0x40));
             else clean.Append(c == 0x7f ? "^?" : $"\\u{(int)c:x4}");
@@ -196,17 +213,14 @@ sealed partial class Terminal
         return clean.ToString();
     }
 
-    static bool NeedsCare(string text)
-    {
-        foreach (var c in text)
-        {
-            if (IsControl(c)) return true;
-        }
-        return false;
-    }
+    // C0, DEL and C1, which some terminals obey as they obey ESC; and what makes text look like another (U+202A…E, U+2066…9).
+    static bool IsControl(char c) =>
+        (c < 0x20 && c is not ('\n' or '\t')) || c is (>= '\x7f' and <= '\x9f') or (>= '\u202a' and <= '\u202e') or (>= '\u2066' and <= '\u2069');
 
-    // C0, DEL and C1, which some terminals obey as they obey ESC.
-    static bool IsControl(char c) => (c < 0x20 && c is not ('\n' or '\t')) || c is >= '\x7f' and <= '\x9f';
+    // The tags beyond U+FFFF begin with this surrogate.
+    static bool IsInvisible(char c) => c == '\udb40' || char.GetUnicodeCategory(c) is
+        UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned
+        || (c != ' ' && char.GetUnicodeCategory(c) == UnicodeCategory.SpaceSeparator);
 
     static string Shown(string text, bool terminal) => terminal ? Harmless(text) : text;
 
@@ -219,7 +233,8 @@ sealed partial class Terminal
 /// <param name="ErrorIsTerminal">Standard error.</param>
 /// <param name="Unicode">Symbols beyond ASCII may be shown.</param>
 /// <param name="MayColor">Nobody forbade colour; it is used on terminals only.</param>
-sealed record TerminalTraits(bool InIsTerminal, bool OutIsTerminal, bool ErrorIsTerminal, bool Unicode, bool MayColor)
+/// <param name="MovesCursor">A terminal obeys the sequences that move its cursor.</param>
+sealed record TerminalTraits(bool InIsTerminal, bool OutIsTerminal, bool ErrorIsTerminal, bool Unicode, bool MayColor, bool MovesCursor = false)
 {
     /// <summary>Asks the system and the environment.</summary>
     public static TerminalTraits OfThisProcess(Func<string, string?> environment)
@@ -228,12 +243,14 @@ sealed record TerminalTraits(bool InIsTerminal, bool OutIsTerminal, bool ErrorIs
         var terminalError = !Console.IsErrorRedirected;
         var mayColor = ColorAllowed(environment);
         var unicode = LocaleIsUtf8(environment);
+        var moves = environment("TERM") is { Length: > 0 } and not "dumb";
         if (OperatingSystem.IsWindows())
         {
             unicode = Terminal.WindowsCodePageIsUtf8();
-            mayColor = mayColor && (terminalOut || terminalError) && Terminal.EnableWindowsColor();
+            moves = (terminalOut || terminalError) && Terminal.EnableWindowsColor();
+            mayColor = mayColor && moves;
         }
-        return new TerminalTraits(!Console.IsInputRedirected, terminalOut, terminalError, unicode, mayColor);
+        return new TerminalTraits(!Console.IsInputRedirected, terminalOut, terminalError, unicode, mayColor, moves);
     }
 
     /// <summary>NO_COLOR with any value and TERM=dumb forbid it.</summary>

@@ -41,7 +41,7 @@ sealed record AgentDefinition
 }
 
 /// <summary>An MCP server of an agent: a command, or an address.</summary>
-/// <param name="Name">a-z 0-9 - _: the first part of its tools' names.</param>
+/// <param name="Name">Letters, digits, - and _: the first part of its tools' names.</param>
 /// <param name="Command">What is started; empty: <paramref name="Url"/> counts.</param>
 /// <param name="Args">In order.</param>
 /// <param name="Env">All that it finds in its environment but PATH and HOME.</param>

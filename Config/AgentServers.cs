@@ -4,8 +4,8 @@ namespace Stigmer.Config;
 static class AgentServers
 {
     static readonly ValueKind Name = new(
-        Shape.Text, "a to z, 0 to 9, - and _, at most 63 of them",
-        text => text.Length <= 63 && text.All(symbol => char.IsAsciiLetterLower(symbol) || char.IsAsciiDigit(symbol) || symbol is '-' or '_'));
+        Shape.Text, "letters, digits, - and _, at most 63 of them",
+        text => text.Length <= 63 && text.All(symbol => char.IsAsciiLetterOrDigit(symbol) || symbol is '-' or '_'));
 
     static readonly ValueKind Argument = new(Shape.Text, "text without a NUL", text => !text.Contains('\0', StringComparison.Ordinal));
 

@@ -37,7 +37,7 @@ public class RunsTests
         using var link = server.Link();
         await RunsGet.Get(link, "last", screen.Terminal, TestContext.Current.CancellationToken);
         Assert.Equal(
-            """{"id":"0123456789abcdef0123456789abcdef","agent":"assistant","status":"queued","prompt":"p","startedAt":null,"endedAt":null,"steps":0,"usage":{"inputTokens":0,"outputTokens":0},"engine":null,"transcript":[{"turn":1,"step":1,"role":"user","text":"p","calls":[],"results":[]},{"turn":1,"step":1,"role":"assistant","text":"Look","calls":[{"id":"c1","name":"workspace.read","arguments":"no json"}],"results":[{"id":"c1","ok":false,"text":"gone"}]}],"waitingFor":null,"error":null,"limit":null,"output":null}""" + "\n",
+            """{"id":"0123456789abcdef0123456789abcdef","agent":"assistant","status":"queued","prompt":"p","startedAt":null,"endedAt":null,"steps":0,"usage":{"inputTokens":0,"outputTokens":0},"engine":null,"transcript":[{"turn":1,"step":1,"role":"user","text":"p","calls":[],"results":[],"notes":[],"shortened":[],"tools":null,"provider":null,"model":null,"usage":null,"workedMs":0},{"turn":1,"step":1,"role":"assistant","text":"Look","calls":[{"id":"c1","name":"workspace.read","arguments":"no json","needsApproval":false}],"results":[{"id":"c1","ok":false,"text":"gone","kind":"ran","workedMs":12,"begunBefore":false}],"notes":[],"shortened":[],"tools":null,"provider":null,"model":null,"usage":{"inputTokens":0,"outputTokens":0},"workedMs":0}],"waitingFor":null,"error":null,"limit":null,"output":null}""" + "\n",
             screen.Out);
     }
 
@@ -55,7 +55,7 @@ public class RunsTests
 
         var transcript = new Screen(outIsTerminal: true);
         await RunsGet.Get(link, "last", transcript.Terminal, TestContext.Current.CancellationToken);
-        Assert.EndsWith("\n\n> What?\n> Now\n\nA file\n  workspace.list {}: ok\n", transcript.Out);
+        Assert.EndsWith("\n\n> What?\n> Now\n\nA file\n  workspace.list {} (ok, 12 ms)\n    a\n", transcript.Out);
     }
 
     [Fact]

@@ -71,7 +71,7 @@ public class AgentFileTests
     [InlineData("name: a\ninstructions: b\nmcp_servers: { x: { url: ftp://b } }", "a.yaml:3:26: mcp_servers.x.url must be an http:// or https:// address")]
     [InlineData("name: a\ninstructions: b\nmcp_servers: { x: { url: http://b, type: stdio } }", "mcp_servers.x is of type stdio and has a url, which is http")]
     [InlineData("name: a\ninstructions: b\nmcp_servers: { x: { url: http://b, type: sse } }", "mcp_servers.x.type is \"sse\": it must be stdio, http,")]
-    [InlineData("name: a\ninstructions: b\nmcp_servers: { X: { command: a } }", "a.yaml:3:16: the server's name is \"X\": it must be a to z,")]
+    [InlineData("name: a\ninstructions: b\nmcp_servers: { x.y: { command: a } }", "a.yaml:3:16: the server's name is \"x.y\": it must be letters,")]
     [InlineData("name: a\ninstructions: b\nmcp_servers: { workspace: { command: a } }", "which the built-in tools have")]
     [InlineData("name: a\ninstructions: b\nmcp_servers: { x: { command: a, env: { T: \"${1A}\" } } }", "a.yaml:3:43: mcp_servers.x.env.T has \"${1A}\"")]
     [InlineData("name: a\ninstructions: b\nmcp_servers: { x: { command: a, args: [ \"${T:-b}\" ] } }", "mcp_servers.x.args has \"${T:-b}\": between ${ and } stands a variable's name alone")]
