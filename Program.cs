@@ -173,6 +173,12 @@ static class Program
         void On(PosixSignal signal, int code) =>
             registrations.Add(PosixSignalRegistration.Create(signal, context =>
             {
+                if (signal == PosixSignal.SIGINT && ExitCode is null && Interrupt.Taker is { } taker)
+                {
+                    context.Cancel = true;
+                    taker();
+                    return;
+                }
                 var again = ExitCode is not null;
                 context.Cancel = !(again && signal == PosixSignal.SIGINT);
                 if (again) return;

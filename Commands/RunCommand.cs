@@ -21,7 +21,7 @@ static class RunCommand
         var timeout = Duration.Option("--timeout", "Stop after so much work, waiting not counted");
         var yes = new Option<bool>("--yes", "-y") { Description = "Answer yes to every approval of this run", Arity = ArgumentArity.Zero };
         var noStart = Stack.NoStartOption();
-        var command = new Command("run", "Give an agent something to do and show how it goes")
+        var command = new Command("run", "Give an agent something to do and show how it goes; without a PROMPT, on a terminal, a conversation")
         {
             prompt, agent, detach, workspace, provider, model, maxSteps, timeout, yes, noStart,
         };
@@ -40,7 +40,9 @@ static class RunCommand
                 Limits = Limits(parsed.GetValue(maxSteps), parsed.GetValue(timeout)),
                 Yes = parsed.GetValue(yes),
             };
-            var words = Prompt.Parse(parsed.GetValue(prompt) ?? [], StandardInput.Literal(parsed), word => WrongUsage.UnknownOption(command, word));
+            var said = parsed.GetValue(prompt) ?? [];
+            if (said.Length == 0 && terminal.CanPrompt && !parsed.GetValue(detach)) return await Converse(request, folder, !parsed.GetValue(noStart), terminal, cancel);
+            var words = Prompt.Parse(said, StandardInput.Literal(parsed), word => WrongUsage.UnknownOption(command, word));
             if (!words.ReadsStdin && StandardInput.IsPipe()) terminal.Note("Standard input is not read: `-` stands for it");
             request.Prompt = words.ReadsStdin ? words.Complete(await StandardInput.ReadAll(cancel)) : words.Text;
             using var link = await Stack.Connect(terminal, start: !parsed.GetValue(noStart), cancel);
@@ -75,8 +77,20 @@ static class RunCommand
         }
     }
 
-    // The person interrupted: the run ends, and what it still has to say is shown. Null: how it ended is not known.
-    static async Task<Run?> Cancel(ServerLink link, RunFollower follower, string run, Terminal terminal)
+    static async Task<int> Converse(StartRunRequest request, string? folder, bool start, Terminal terminal, CancellationToken cancel)
+    {
+        using var link = await Stack.Connect(terminal, start, cancel);
+        if (link.IsElsewhere && folder is null) request.Workspace = "";
+        var history = InputHistory.Read(StigmerHome.From(Environment.GetEnvironmentVariable).History);
+        await using var input = LineInput.For(terminal, history);
+        return await new Conversation(link, request, terminal, input).Hold(cancel);
+    }
+
+    /// <summary>
+    /// Ends a run that the person interrupted, and shows what it still has to say. Null: it had not begun, or how it ended is not
+    /// known.
+    /// </summary>
+    public static async Task<Run?> Cancel(ServerLink link, RunFollower follower, string run, Terminal terminal)
     {
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
         try

@@ -5,6 +5,7 @@ namespace Stigmer.Config;
 sealed record StigmerHome(string Root)
 {
     public string ConfigFile => Path.Combine(Root, "config.yaml");
+    public string History => Path.Combine(Root, "history");
     public string Bin => Path.Combine(Root, "bin");
     public string TemporalBinary => Path.Combine(Bin, OperatingSystem.IsWindows() ? "temporal.exe" : "temporal");
     public string TemporalRecord => Path.Combine(Bin, "temporal.json");
