@@ -106,9 +106,19 @@ sealed partial class RunStore
     static Page Entries(Connection c, long run, Place after)
     {
         // Messages stand before the step that read them; those that nobody has read yet stand at the end.
-        var messages = new Queue<TranscriptEntry>(c.Query(
+        // No more of them than fill a page, which ends then before it comes to those that were not read.
+        var messages = new Queue<TranscriptEntry>();
+        var fill = 0L;
+        var known = c.Each(
             "SELECT number, text, said_at, read_turn, read_step, turn FROM said WHERE run = $1 AND kind = 'message' AND number > $2 ORDER BY number",
-            ReadMessage, run, after.Message));
+            r =>
+            {
+                var message = ReadMessage(r);
+                messages.Enqueue(message);
+                fill += message.User.Text.Length;
+                return fill <= MostBytes;
+            },
+            run, after.Message);
         var entries = new List<TranscriptEntry>();
         var (at, bytes) = (after, 0L);
 
@@ -144,7 +154,7 @@ sealed partial class RunStore
             },
             run, after.Turn, after.Step, after.Turn == 0 ? -1 : after.Slot);
         while (all && messages.Count > 0) all = AddMessage();
-        return new Page(entries, all ? null : at);
+        return new Page(entries, all && known ? null : at);
     }
 
     static TranscriptEntry ReadMessage(SqliteDataReader r) => new()

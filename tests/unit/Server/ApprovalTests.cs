@@ -1,6 +1,7 @@
 using Grpc.Core;
 using Stigmer.Config;
 using Stigmer.Rpc.V1;
+using Stigmer.Server.Runs;
 
 namespace Stigmer.Tests.Server;
 
@@ -103,6 +104,24 @@ public class ApprovalTests
     }
 
     [Fact]
+    public async Task A_yes_to_a_run_that_is_stranded_on_an_external_engine_counts_once_it_is_moved()
+    {
+        await using var store = await Store.Open(Store.Here with { Kind = EngineName.External });
+        var run = await Asked(store, Ask(1));
+        await store.Kill();
+        var other = new EngineIdentity("another", EngineName.Embedded, "localhost:50051");
+        await store.Runs.EngineKnown(other);
+        var stranded = await store.Run(run);
+        Assert.Equal((RunStatus.Waiting, 1), (stranded.Status, stranded.WaitingCalls.Count));
+        Assert.Contains("runs resume", stranded.WaitingFor);
+        await store.Runs.Decide(new DecideCallsRequest { Run = run, Key = "y", Yes = true });
+        Assert.Empty(await store.Runs.Waiting(other.Id));
+        await store.Runs.Resume(new ResumeRunRequest { Run = run, Key = "r" });
+        Assert.Equal([("start", $"{run}/1/2")], (await store.Runs.Waiting(other.Id)).Select(asked => (asked.Kind, asked.Workflow)));
+        Assert.NotNull((await store.Claim(run, "B", 1, slot: 1)).Yours);
+    }
+
+    [Fact]
     public async Task A_run_that_says_yes_to_everything_waits_for_nobody()
     {
         await using var store = await Store.Open();
@@ -161,13 +180,14 @@ public class ApprovalTests
             await store.Claim(run, "A", step, slot: 1);
             await store.Result(run, "A", step, 1, new string('x', 3 * 1024 * 1024));
         }
-        await store.Runs.Send(new SendMessageRequest { Run = run, Key = "m", Text = "unread" });
+        for (var n = 1; n <= 5; n++) await store.Runs.Send(new SendMessageRequest { Run = run, Key = $"m{n}", Text = new string('y', 3 * 1024 * 1024) });
         var parts = new List<GetRunResponse>();
         for (var next = new GetRunRequest { Run = "last" }; next is not null; next = parts[^1].Next) parts.Add(await store.Runs.Get(next));
-        Assert.True(parts.Count >= 3);
+        Assert.True(parts.Count >= 5);
         Assert.All(parts, part => Assert.InRange(part.CalculateSize(), 1, 9 * 1024 * 1024));
         var places = parts.SelectMany(part => part.Transcript).Select(e => (e.Step, e.Slot)).ToList();
-        Assert.Equal([(1, -1), .. Enumerable.Range(1, 6).SelectMany(step => new[] { (step, 0), (step, 1) }), (7, -1)], places);
+        Assert.Equal([(1, -1), .. Enumerable.Range(1, 6).SelectMany(step => new[] { (step, 0), (step, 1) }), .. Enumerable.Repeat((7, -1), 5)], places);
+        Assert.Equal([1, 2, 3, 4, 5, 6], parts.SelectMany(part => part.Transcript).Where(e => e.User is not null).Select(e => e.User.Number));
         Assert.Equal(places.Count, parts.SelectMany(part => part.Transcript).Distinct().Count());
     }
 }
