@@ -93,8 +93,11 @@ static class LlmPull
         {
             if (shows)
             {
-                var bar = step.Total > 0 ? StartView.Bar(step.Done, step.Total, Math.Max(0, before), elapsed, terminal.Unicode) : "";
-                terminal.Error.Write($"{ClearLine}{bar}  {Terminal.Harmless(step.Status).ReplaceLineEndings(" ")}");
+                // One or the other: both are longer than a line.
+                var layers = step.Total > 0 && step.Done < step.Total;
+                terminal.Error.Write(ClearLine + (layers
+                    ? StartView.Bar(step.Done, step.Total, Math.Max(0, before), elapsed, terminal.Unicode)
+                    : $"  {Terminal.Harmless(step.Status).ReplaceLineEndings(" ")}"));
                 return;
             }
             // Of a layer Ollama speaks again and again.

@@ -21,6 +21,8 @@ sealed class AnthropicClient : IChatClient, IWindowed
     /// <summary>From the request to the first byte.</summary>
     static readonly TimeSpan FirstByte = TimeSpan.FromMinutes(10);
 
+    static readonly string[] KnownEvents = ["error", "message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop"];
+
     readonly LlmSettings settings;
     readonly Secret? key;
     readonly TimeProvider time;
@@ -130,6 +132,11 @@ sealed class AnthropicClient : IChatClient, IWindowed
         try
         {
             data = JsonSerializer.Deserialize(next.Data, AnthropicJson.Default.AnthropicEvent);
+        }
+        catch (JsonException) when (next.TypeOfData() is { } unknown && !KnownEvents.Contains(unknown))
+        {
+            // Of a later time: its members may have other types.
+            return new AnthropicEvent { Type = unknown };
         }
         catch (JsonException e)
         {

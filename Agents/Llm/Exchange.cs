@@ -17,7 +17,7 @@ interface IServerErrors
 sealed class Exchange : IDisposable
 {
     /// <summary>Between two pieces of an answer; a call of a tool may come whole, after the model has written all of it.</summary>
-    static readonly TimeSpan Idle = TimeSpan.FromMinutes(5);
+    static readonly TimeSpan DefaultIdle = TimeSpan.FromMinutes(5);
 
     /// <summary>For the body of a refusal.</summary>
     static readonly TimeSpan ForRefusal = TimeSpan.FromSeconds(30);
@@ -28,15 +28,18 @@ sealed class Exchange : IDisposable
     readonly HttpClient http;
     readonly IServerErrors errors;
     readonly TimeSpan firstByte;
+    readonly TimeSpan idle;
     readonly CancellationToken cancel;
     readonly CancellationTokenSource timer;
     readonly CancellationTokenSource either;
     HttpResponseMessage? response;
 
     /// <param name="firstByte">From the request to the first byte; at least five minutes.</param>
-    public Exchange(HttpClient http, IServerErrors errors, TimeSpan firstByte, TimeProvider time, CancellationToken cancel)
+    /// <param name="idle">Between any two bytes; null: five minutes.</param>
+    public Exchange(HttpClient http, IServerErrors errors, TimeSpan firstByte, TimeProvider time, CancellationToken cancel, TimeSpan? idle = null)
     {
         (this.http, this.errors, this.firstByte, this.cancel) = (http, errors, firstByte, cancel);
+        this.idle = idle ?? DefaultIdle;
         timer = new CancellationTokenSource(firstByte, time);
         either = CancellationTokenSource.CreateLinkedTokenSource(cancel, timer.Token);
     }
@@ -98,7 +101,7 @@ sealed class Exchange : IDisposable
         }
         catch (OperationCanceledException e) when (TimedOut)
         {
-            throw errors.Broken($"it sent nothing for {Idle.TotalMinutes:0} minutes", caught: e);
+            throw errors.Broken($"it sent nothing for {idle.TotalMinutes:0} minutes", caught: e);
         }
         catch (InvalidDataException e)
         {
@@ -120,7 +123,7 @@ sealed class Exchange : IDisposable
 
     Task<Stream> Body() => Read(async stop => await response!.Content.ReadAsStreamAsync(stop).ConfigureAwait(false)).AsTask();
 
-    void WindUp() => timer.CancelAfter(Idle);
+    void WindUp() => timer.CancelAfter(idle);
 
     bool IsOfConnection(Exception e) =>
         e is HttpRequestException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested);

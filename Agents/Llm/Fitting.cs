@@ -30,6 +30,7 @@ sealed class Fitting
     readonly List<(int Cost, bool IsKnown)> costs = [];
     readonly List<Result> results = [];
     readonly double ratio = 1;
+    readonly double unknownRatio = 1;
 
     /// <summary>A result that may be left out.</summary>
     /// <param name="At">The entry's index.</param>
@@ -55,7 +56,10 @@ sealed class Fitting
             costs.Add((cost, index < last));
             if (noteCost > 0 && !Shortened.Holds(place) && cost > 2 * noteCost) results.Add(new Result(place, index, noteCost, (entry.Turn, entry.Step) == newest));
         }
-        if (last >= 0) ratio = Math.Clamp(call.Transcript[last].Answer.Usage.InputTokens / (double)Math.Max(1, CostThen(last, calls)), 0.2, 3);
+        if (last < 0) return;
+        ratio = Math.Clamp(call.Transcript[last].Answer.Usage.InputTokens / (double)Math.Max(1, CostThen(last, calls)), 0.5, 3);
+        // What is new may be of another kind than what was counted.
+        unknownRatio = Math.Max(0.85, ratio);
     }
 
     /// <summary>The results that are left out of this call, those of earlier ones included.</summary>
@@ -69,7 +73,7 @@ sealed class Fitting
 
     /// <summary>
     /// Leaves out as little as needed, and once it must, enough for a while: old results down to three quarters of the limit, so
-    /// that not every step changes what the model has read before; one that no model has read only where nothing else helps.
+    /// that not every step changes what the model has read before; one that no model has read only where it is certain not to fit.
     /// </summary>
     /// <param name="most">The most tokens to send.</param>
     /// <returns>Whether anything was left out.</returns>
@@ -80,7 +84,7 @@ sealed class Fitting
         var before = Added.Count;
         foreach (var result in results.ToList())
         {
-            if (total <= (result.IsFresh ? most : most * 3 / 4)) break;
+            if (total <= (result.IsFresh ? most * 5 / 4 : most * 3 / 4)) break;
             var (cost, isKnown) = costs[result.At];
             costs[result.At] = (result.NoteCost, isKnown);
             total -= Counted(cost, isKnown) - Counted(result.NoteCost, isKnown);
@@ -91,7 +95,7 @@ sealed class Fitting
         return Added.Count > before;
     }
 
-    double Counted(int cost, bool isKnown) => cost * (isKnown ? ratio : Math.Max(1, ratio));
+    double Counted(int cost, bool isKnown) => cost * (isKnown ? ratio : unknownRatio);
 
     /// <summary>The last answer of this very model whose provider said how much it had read; -1: none.</summary>
     int LastReported()

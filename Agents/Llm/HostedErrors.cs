@@ -132,7 +132,9 @@ sealed class HostedErrors(LlmSettings settings, Secret? key, TimeProvider time) 
 
     ModelFailure UnknownModel(string why)
     {
-        var known = own ? Providers.Nearest(settings.Provider, settings.Model) : null;
+        // A gateway serves the provider's models by their names; any other server has its own.
+        var isTheirs = own || settings.Provider == LlmProvider.Anthropic || Providers.GptVersion(settings.Model) is not null;
+        var known = isTheirs ? Providers.Nearest(settings.Provider, settings.Model) : null;
         return new ModelFailure(
             $"{Subject} does not know the model {settings.Model}",
             why,

@@ -1,4 +1,5 @@
 using System.Net.Http.Headers;
+using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Stigmer.Config;
@@ -20,6 +21,7 @@ static class LlmHttp
         handler ??= new SocketsHttpHandler
         {
             Proxy = Proxy.FromEnvironment,
+            ConnectCallback = Connect,
             // A redirect would turn the POST into a GET: better said than followed.
             AllowAutoRedirect = false,
             UseCookies = false,
@@ -29,6 +31,29 @@ static class LlmHttp
             PooledConnectionLifetime = TimeSpan.FromMinutes(15),
         };
         return new HttpClient(handler, disposeHandler: own) { Timeout = Timeout.InfiniteTimeSpan };
+    }
+
+    /// <summary>
+    /// As the handler connects by itself, with probes while nothing comes: a model may think for minutes, in which routers forget
+    /// a silent connection, and a network that went away would be noticed only by the timers.
+    /// </summary>
+    static async ValueTask<Stream> Connect(SocketsHttpConnectionContext context, CancellationToken cancel)
+    {
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 30);
+            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 10);
+            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 6);
+            await socket.ConnectAsync(context.DnsEndPoint, cancel).ConfigureAwait(false);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
     }
 
     /// <summary>A body with its length in front: JsonContent would send it in chunks, which small servers and proxies do not read.</summary>

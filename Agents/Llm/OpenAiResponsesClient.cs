@@ -16,6 +16,14 @@ sealed class OpenAiResponsesClient : IChatClient, IWindowed
     /// <summary>From the request to the first byte.</summary>
     static readonly TimeSpan FirstByte = TimeSpan.FromMinutes(10);
 
+    /// <summary>Between two events: while a model reasons none comes.</summary>
+    static readonly TimeSpan Idle = TimeSpan.FromMinutes(15);
+
+    static readonly string[] KnownEvents =
+    [
+        "error", "response.output_text.delta", "response.refusal.delta", "response.output_item.done", "response.completed", "response.incomplete", "response.failed",
+    ];
+
     readonly LlmSettings settings;
     readonly Secret? key;
     readonly TimeProvider time;
@@ -43,7 +51,7 @@ sealed class OpenAiResponsesClient : IChatClient, IWindowed
         IEnumerable<ChatMessage> messages, ChatOptions? options = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         List<ChatMessage> history = [.. messages];
-        using var exchange = new Exchange(http, errors, FirstByte, time, cancellationToken);
+        using var exchange = new Exchange(http, errors, FirstByte, time, cancellationToken, Idle);
         var request = Request(history, options);
         while (!await Send(request, exchange).ConfigureAwait(false)) request = Request(history, options);
         if (options?.Tools is { Count: > 0 } && request.Tools is null) yield return Conversation.Noted($"{settings.Model} takes no tools: it answers without them");
@@ -116,6 +124,11 @@ sealed class OpenAiResponsesClient : IChatClient, IWindowed
         try
         {
             data = JsonSerializer.Deserialize(next.Data, ResponsesJson.Default.ResponsesEvent);
+        }
+        catch (JsonException) when (next.TypeOfData() is { } unknown && !KnownEvents.Contains(unknown))
+        {
+            // Of a later time: its members may have other types.
+            return new ResponsesEvent { Type = unknown };
         }
         catch (JsonException e)
         {

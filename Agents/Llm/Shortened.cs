@@ -32,5 +32,5 @@ sealed class Shortened
     /// <summary>What the model reads in place of a result.</summary>
     public static string NoteOf(ToolCall call, ToolResult result) => string.Create(
         CultureInfo.InvariantCulture,
-        $"[The result of {call.Name} stood here ({result.Text.Length} characters{(result.Ok ? "" : ", an error")}). It was left out, since the conversation had grown too long for the model's window. Call the tool again if you need it.]");
+        $"[The result of {call.Name} stood here ({result.Text.Length} characters{(result.Ok ? "" : ", an error")}). It was left out, since the conversation had grown too long for the model's window. If you need it, call the tool again, for a smaller part where that is possible.]");
 }

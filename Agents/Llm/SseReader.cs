@@ -1,12 +1,30 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 
 namespace Stigmer.Agents.Llm;
 
 /// <summary>One event of a stream of server-sent events.</summary>
 /// <param name="Name">The field <c>event</c>; empty where there was none.</param>
 /// <param name="Data">The lines of <c>data</c>, joined by line feeds.</param>
-readonly record struct SseEvent(string Name, string Data);
+readonly record struct SseEvent(string Name, string Data)
+{
+    /// <summary>The member <c>type</c> of data that is a JSON object; null for any other.</summary>
+    public string? TypeOfData()
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(Data);
+            return document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String
+                ? type.GetString()
+                : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+}
 
 /// <summary>
 /// Reads server-sent events as https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream says, but

@@ -61,7 +61,7 @@ sealed class AnthropicStandin(HostedScript script, TextWriter journal) : HostedS
             ]);
         }
         // Of a kind that no client knows yet.
-        await Event(context, new JsonObject { ["type"] = "tomorrows_event", ["delta"] = new JsonObject { ["text"] = "not for you" } });
+        await Event(context, new JsonObject { ["type"] = "tomorrows_event", ["delta"] = "not for you", ["index"] = "x" });
         if (answer.Text.Length > 0)
         {
             await Block(context, index++, new JsonObject { ["type"] = "text", ["text"] = "" }, [.. Pieces(answer.Text).Select(piece => new JsonObject { ["type"] = "text_delta", ["text"] = piece })]);

@@ -74,7 +74,7 @@ sealed class OpenAiStandin(HostedScript script, TextWriter journal) : HostedStan
         JsonObject Response(string status) => new() { ["id"] = "resp_1", ["object"] = "response", ["status"] = status, ["model"] = model.Name, ["error"] = null, ["output"] = new JsonArray() };
         await Event(new JsonObject { ["type"] = "response.created", ["response"] = Response("in_progress") });
         await Event(new JsonObject { ["type"] = "response.in_progress", ["response"] = Response("in_progress") });
-        await Event(new JsonObject { ["type"] = "response.tomorrow", ["delta"] = new JsonObject() });
+        await Event(new JsonObject { ["type"] = "response.tomorrow", ["response"] = "not for you" });
         var index = 0;
         async Task Item(JsonObject item)
         {

@@ -85,10 +85,10 @@ public class WindowTests
         List<TranscriptEntry> transcript =
         [
             new() { Turn = 1, Step = 1, Slot = -1, User = new UserMessage { Number = 1, Text = new string('x', 30_000) } },
-            new() { Turn = 1, Step = 1, Slot = 0, Answer = new ModelAnswer { Provider = "anthropic", Model = "m", Usage = new Usage { InputTokens = 5_000 } } },
+            new() { Turn = 1, Step = 1, Slot = 0, Answer = new ModelAnswer { Provider = "anthropic", Model = "m", Usage = new Usage { InputTokens = 6_000 } } },
         ];
         Assert.InRange(new Fitting(new ModelCall(settings, "", transcript[..1], [], 1)).Total, 10_000, 10_020);
-        Assert.InRange(new Fitting(new ModelCall(settings, "", transcript, [], 2)).Total, 5_000, 5_020);
+        Assert.InRange(new Fitting(new ModelCall(settings, "", transcript, [], 2)).Total, 6_000, 6_020);
         // Of another model, it tells nothing.
         Assert.InRange(new Fitting(new ModelCall(settings with { Model = "n" }, "", transcript, [], 2)).Total, 10_000, 10_040);
     }
