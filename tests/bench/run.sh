@@ -46,7 +46,7 @@ peak() {
 
 # A mirror with an archive of about 100 MB.
 mirror() {
-    "$standins" large "$work/releases" 1.99.0 "${MEGABYTES:-260}"
+    "$standins" large "$work/releases" 1.99.0 "${MEGABYTES:-240}"
     mkfifo "$work/mirror.in"
     exec 9<> "$work/mirror.in"
     "$standins" mirror "$work/releases" < "$work/mirror.in" > "$work/mirror.out" 9>&- &

@@ -33,7 +33,7 @@ static class TemporalArchives
             for (var left = long.Parse(arguments[2]) << 20; left > 0; left -= piece.Length)
             {
                 random.NextBytes(noise);
-                for (var at = 0; at < piece.Length; at++) piece[at] = at % 3 == 0 ? noise[at / 3] : (byte)at;
+                for (var at = 0; at < piece.Length; at++) piece[at] = at % 48 < 16 ? noise[at / 48 * 16 + at % 48] : (byte)(at / 48);
                 file.Write(piece);
             }
         }
