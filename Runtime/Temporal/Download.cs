@@ -29,11 +29,7 @@ sealed class NotThere(string url, int code) : Exception($"{url} answered {code}"
 /// size and in silence; a transfer that breaks off goes on where it was. Throws <see cref="Unreachable"/>,
 /// <see cref="NotThere"/>, or a <see cref="Failure"/> for an answer that a release never gives.
 /// </summary>
-/// <param name="handler">For tests; null: a connection of our own, through the proxy that the environment names.</param>
-/// <param name="patience">How long it waits and how often it tries.</param>
-/// <param name="time">The clock.</param>
-/// <param name="retrying">Is told before each further attempt.</param>
-sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, TimeProvider time, Action<string, TimeSpan>? retrying = null) : IDisposable
+sealed class Download : IDisposable
 {
     /// <summary>How much is read, hashed and written at a time, in bytes.</summary>
     public const int PieceSize = 128 * 1024;
@@ -41,12 +37,36 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
     /// <summary>The most redirects that are followed; GitHub needs one.</summary>
     const int MaxRedirects = 5;
 
-    readonly Proxy? proxy = handler is null ? Proxy.FromEnvironment : null;
+    readonly DownloadPatience patience;
+    readonly TimeProvider time;
+    readonly Action<string, TimeSpan>? retrying;
+    readonly Proxy? proxy;
+    readonly HttpMessageInvoker http;
 
-    readonly HttpMessageInvoker http = new(handler ?? new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, Proxy = Proxy.FromEnvironment }, handler is null);
+    /// <summary>The connection of the latest request.</summary>
+    Wire? wire;
 
     /// <summary>Somebody has answered something: there is a network.</summary>
     bool heard;
+
+    /// <param name="handler">For tests; null: a connection of our own, through the proxy that the environment names.</param>
+    /// <param name="patience">How long it waits and how often it tries.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="retrying">Is told before each further attempt.</param>
+    public Download(HttpMessageHandler? handler, DownloadPatience patience, TimeProvider time, Action<string, TimeSpan>? retrying = null)
+    {
+        (this.patience, this.time, this.retrying) = (patience, time, retrying);
+        if (handler is null) proxy = Proxy.FromEnvironment;
+        http = new HttpMessageInvoker(
+            handler ?? new SocketsHttpHandler
+            {
+                AllowAutoRedirect = false,
+                UseCookies = false,
+                Proxy = proxy,
+                PlaintextStreamFilter = (connection, _) => new(wire = new Wire(connection.PlaintextStream)),
+            },
+            disposeHandler: handler is null);
+    }
 
     /// <summary>A small text.</summary>
     public async Task<string> Text(Uri url, CancellationToken cancel)
@@ -97,7 +117,11 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
     /// <summary>An address for people and for the record: without a login, and without the query that may hold a signature.</summary>
     public static string Shown(Uri url) => url.GetComponents(UriComponents.SchemeAndServer | UriComponents.Path, UriFormat.UriEscaped);
 
-    public void Dispose() => http.Dispose();
+    public void Dispose()
+    {
+        http.Dispose();
+        wire?.Abandon();
+    }
 
     async Task Once(IReceived into, Uri url, bool resume, Action<long, long?>? arrived, long limit, CancellationToken cancel)
     {
@@ -145,8 +169,10 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
         for (var redirects = 0; ; redirects++)
         {
             silence.CancelAfter(FirstByte);
+            wire?.Abandon();
             using var request = new HttpRequestMessage(HttpMethod.Get, place);
             request.Headers.TryAddWithoutValidation("User-Agent", "stigmer");
+            request.Headers.ConnectionClose = true;
             // The bytes that were hashed when the release was made, and no other form of them.
             request.Headers.TryAddWithoutValidation("Accept-Encoding", "identity");
             if (place.UserInfo.Length > 0) request.Headers.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(Uri.UnescapeDataString(place.UserInfo))));
@@ -196,6 +222,7 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
 
     async Task Body(HttpResponseMessage response, IReceived into, Uri place, Action<long, long?>? arrived, long limit, CancellationTokenSource silence, CancellationToken cancel)
     {
+        if (wire is not null) wire.Announced = response.Content.Headers.ContentLength;
         var isPage = response.Content.Headers.ContentType?.MediaType is "text/html" or "application/xhtml+xml";
         await using var body = await response.Content.ReadAsStreamAsync(cancel);
         var buffer = ArrayPool<byte>.Shared.Rent(PieceSize);
@@ -228,6 +255,7 @@ sealed class Download(HttpMessageHandler? handler, DownloadPatience patience, Ti
             ArrayPool<byte>.Shared.Return(buffer);
         }
         if (into.Length < into.Total) throw new Unreachable($"{place.Authority} broke off");
+        if (wire is { Announced: { } announced } && await wire.HasMore(time, cancel)) throw Refused(place, $"it is longer than the {announced} bytes that were announced");
         if (into.Length == 0) throw Refused(place, "the answer is empty");
     }
 

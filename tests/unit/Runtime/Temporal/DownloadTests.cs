@@ -222,7 +222,8 @@ public sealed class DownloadTests : IDisposable
 
     public static TheoryData<string, string> Lies => new()
     {
-        { "longer than announced", "SHA-256 differs" },
+        { "longer than announced", "longer than the" },
+        { "followed by more", "longer than the" },
         { "empty", "the answer is empty" },
         { "empty without a length", "the answer is empty" },
         { "zipped once more", "SHA-256 differs" },
@@ -241,6 +242,7 @@ public sealed class DownloadTests : IDisposable
         await using var server = Serve((request, n) => kind switch
         {
             "longer than announced" => RawAnswer.Of("200 OK", $"{Tag}|Content-Length: {Half}", archive),
+            "followed by more" => RawAnswer.Of("200 OK", $"{Tag}|Content-Length: {archive.Length}", [.. archive, 1]),
             "empty" => RawAnswer.Of("200 OK", $"{Tag}|Content-Length: 0", []),
             "empty without a length" => RawAnswer.Of("200 OK", Tag, []),
             "zipped once more" => RawAnswer.Of("200 OK", $"{Tag}|Content-Encoding: gzip", TemporalArchives.Pack(("x", "y"))),
@@ -272,6 +274,14 @@ public sealed class DownloadTests : IDisposable
             ? RawAnswer.Of("200 OK", $"{Tag}|Content-Length: {archive.Length + 5}", archive) : RawAnswer.Of("416 No", $"Content-Range: bytes */{archive.Length}|Content-Length: 0", []));
         var failure = await Assert.ThrowsAsync<TemporalUnavailable>(() => Acquire(server));
         Assert.Contains("broke off", failure.Why, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Word_before_the_answer_is_not_the_answer()
+    {
+        await using var server = Serve((_, _) => new RawAnswer([.. "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"u8, .. Answer(0, Tag, archive).Bytes]));
+        await Acquire(server);
+        AssertInstalled();
     }
 
     [Fact]
