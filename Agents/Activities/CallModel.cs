@@ -73,7 +73,7 @@ sealed class CallModel(RunnerServer server, Slots slots, Transcripts transcripts
             var (settings, client) = models.Of(transcript.Spec);
             var rules = ToolRules.Of(transcript.Spec.Tools);
             var offered = Offers.Of(transcript.Spec, transcript.Before, task.Turn, rules);
-            var call = new ModelCall(settings, transcript.Spec.Instructions, transcript.Before, offered, task.Step);
+            var call = new ModelCall(settings, Offers.Instructions(transcript.Spec, transcript.Before, task.Turn), transcript.Before, offered, task.Step);
             await using var deltas = new Deltas(server, slot, time);
             for (var tries = 1; ; tries++)
             {

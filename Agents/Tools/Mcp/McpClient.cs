@@ -41,6 +41,9 @@ sealed class McpClient : IAsyncDisposable
     /// <summary>Completes when the connection is over for good.</summary>
     public Task Ended => transport.Ended;
 
+    /// <summary>How often it had forgotten us and a new session began, over HTTP.</summary>
+    public int Sessions => Volatile.Read(ref sessions);
+
     /// <summary>Called when the server says that its tools are others now, or has begun anew without its memory.</summary>
     public Action? ToolsChanged { get; set; }
 

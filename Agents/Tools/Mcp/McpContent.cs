@@ -60,12 +60,16 @@ static class McpContent
     /// <summary>The size of what base64 stands for.</summary>
     static string Size(string? base64) => WorkspaceList.Size((base64?.Length ?? 0) / 4L * 3);
 
+    /// <summary>Whether a text says the same: as JSON, or in the place of the one member that many servers wrap their answer in.</summary>
     static bool Says(JsonElement block, JsonElement structured)
     {
         if (Text(block, "type") != "text" || Text(block, "text") is not { } text) return false;
+        JsonElement? only = structured.ValueKind == JsonValueKind.Object && structured.GetPropertyCount() == 1 ? structured.EnumerateObject().First().Value : null;
+        if (only is { ValueKind: JsonValueKind.String } alone && alone.GetString()!.AsSpan().Trim().SequenceEqual(text.AsSpan().Trim())) return true;
         try
         {
-            return JsonElement.DeepEquals(JsonElement.Parse(text), structured);
+            var said = JsonElement.Parse(text);
+            return JsonElement.DeepEquals(said, structured) || (only is { } wrapped && JsonElement.DeepEquals(said, wrapped));
         }
         catch (JsonException)
         {

@@ -38,8 +38,7 @@ sealed class McpServer(RunSpec spec, Rpc.V1.McpServer server, Func<string, strin
         var open = await Open(cancel);
         try
         {
-            open.Changed = false;
-            return await Within(ListTime, open.Client.ListTools, cancel);
+            return await List(open, cancel);
         }
         catch (Exception e) when (e is McpException or TimeoutException)
         {
@@ -70,10 +69,39 @@ sealed class McpServer(RunSpec spec, Rpc.V1.McpServer server, Func<string, strin
         var forgotten = processes.HasForgotten(spec.RunId, server.Name)
             ? $"(The server {server.Name} was started anew since it was last called: what it kept in memory is gone.)\n" : "";
         if (open.Process is not null) processes.Called(spec.RunId, server.Name);
+        var sessions = open.Client.Sessions;
         var outcome = await Call(open, tool, given, cancel);
-        var changed = open.Changed ? $"\n(The tools of {server.Name} have changed, or it has begun anew: the next turn is offered what there is then.)" : "";
+        if (open.Client.Sessions != sessions) forgotten += $"(The server {server.Name} had forgotten the session, and a new one was begun: what it kept for it may be gone.)\n";
+        return outcome with { Text = $"{forgotten}{outcome.Text}{await Changes(open, cancel)}" };
+    }
+
+    async Task<IReadOnlyList<McpTool>> List(Connection open, CancellationToken cancel)
+    {
         open.Changed = false;
-        return outcome with { Text = $"{forgotten}{outcome.Text}{changed}" };
+        var tools = await Within(ListTime, open.Client.ListTools, cancel);
+        open.Names = tools.Select(tool => tool.Name).ToHashSet(StringComparer.Ordinal);
+        return tools;
+    }
+
+    /// <summary>Which tools have come and gone since they were last listed, where the server has said that they did: many say so of none.</summary>
+    async Task<string> Changes(Connection open, CancellationToken cancel)
+    {
+        if (!open.Changed || open.Names is not { } before) return "";
+        try
+        {
+            var now = (await List(open, cancel)).Select(tool => tool.Name).ToHashSet(StringComparer.Ordinal);
+            string Named(IEnumerable<string> names) => string.Join(", ", names.Select(name => $"{server.Name}.{name}"));
+            var text = "";
+            if (now.Except(before).ToList() is { Count: > 0 } more) text += $"\n(The server {server.Name} has more tools now, which the next turn is offered: {Named(more)})";
+            if (before.Except(now).ToList() is { Count: > 0 } less) text += $"\n(The server {server.Name} no longer has: {Named(less)})";
+            return text;
+        }
+        catch (Exception e) when (e is McpException or TimeoutException)
+        {
+            // The result is in hand; what else is wrong is seen by the next call.
+            log.Debug("an MCP server's tools could not be listed again", ("server", server.Name), ("why", e.Message));
+            return "";
+        }
     }
 
     async Task<ToolOutcome> Call(Connection open, string tool, JsonElement arguments, CancellationToken cancel)
@@ -270,7 +298,10 @@ sealed class McpServer(RunSpec spec, Rpc.V1.McpServer server, Func<string, strin
 
         public bool IsAlive => !client.Ended.IsCompleted;
 
-        /// <summary>It has said that its tools are others now, or that it has begun anew.</summary>
+        /// <summary>It has said that its tools are others now, or has begun anew.</summary>
         public bool Changed { get; set; }
+
+        /// <summary>Its tools when they were last listed; null: they were not.</summary>
+        public IReadOnlySet<string>? Names { get; set; }
     }
 }
