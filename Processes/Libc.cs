@@ -93,6 +93,10 @@ static unsafe partial class Libc
     public static partial int stat(string path, byte* status);
 
     [LibraryImport("libc")]
+    [SupportedOSPlatform("linux")]
+    public static partial int madvise(void* address, nuint length, int advice);
+
+    [LibraryImport("libc")]
     public static partial int posix_spawn(int* pid, byte* path, byte* fileActions, byte* attributes, byte** arguments, byte** environment);
 
     [LibraryImport("libc")]

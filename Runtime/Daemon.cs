@@ -190,6 +190,7 @@ sealed class Daemon
     {
         await Task.Delay(RestDelay, time);
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        if (OperatingSystem.IsLinux()) ProgramPages.Release();
     }
 
     ControlReply Hello()
