@@ -63,8 +63,8 @@ static class Launcher
                 using var launch = new Launch(home, order);
                 // Null: another launcher's daemon was faster.
                 if (await launch.Listening(cancel) is not true) continue;
-                if (await ControlClient.TryConnect(home, cancel) is not { } connection) throw Died(home);
-                using (connection) return await Wait(home, connection, tell, false, launch, time, cancel) ?? throw Died(home);
+                if (await ControlClient.TryConnect(home, cancel) is not { } connection) throw await Ended(home, launch, cancel);
+                using (connection) return await Wait(home, connection, tell, false, launch, time, cancel) ?? throw await Ended(home, launch, cancel);
             }
             if (time.GetElapsedTime(since) > Patience) throw Hung(home);
             // It holds the lock and does not listen yet: a matter of milliseconds, of which nobody else can tell.
@@ -181,14 +181,14 @@ static class Launcher
                         await WaitForEnd(home, daemon, time, cancel);
                         throw failure.ToFailure();
                     case { Type: ControlReply.Stopped }:
-                        throw new Failure("The start was stopped", "`stigmer local stop` or a signal ended the daemon before the stack was ready", null);
+                        throw Stopped();
                     default:
                         tell(reply);
                         break;
                 }
             }
             if (!heard) return null;
-            throw Died(home);
+            throw launch is null ? Died(home) : await Ended(home, launch, cancel);
         }
         catch (OperationCanceledException)
         {
@@ -252,6 +252,12 @@ static class Launcher
         }
     }
 
+    /// <summary>Why a daemon that we started is gone without a word: told to end by somebody else before it heard of us, or dead.</summary>
+    static async Task<Failure> Ended(StigmerHome home, Launch launch, CancellationToken cancel) =>
+        (await launch.Ended(cancel)).Code == ExitCode.Done ? Stopped() : Died(home);
+
+    static Failure Stopped() => new("The start was stopped", "`stigmer local stop` or a signal ended the daemon before the stack was ready", null);
+
     static Failure Died(StigmerHome home)
     {
         var last = string.Concat(LogReader.Tail(home.LogFile(ComponentName.Daemon), 5).Select(line => $"\n    {line}"));
@@ -297,6 +303,9 @@ static class Launcher
 
         /// <summary>True: the control socket listens. False: another daemon holds the lock. Fails with what the daemon said.</summary>
         public Task<bool?> Listening(CancellationToken cancel) => listening.Task.WaitAsync(cancel);
+
+        /// <summary>How it ended; completes when it has.</summary>
+        public Task<ExitStatus> Ended(CancellationToken cancel) => daemon.Exited.WaitAsync(cancel);
 
         /// <summary>Hangs up: from here on the connection, not this pipe, tells the daemon that somebody waits.</summary>
         public void Release() => daemon.CloseInput();

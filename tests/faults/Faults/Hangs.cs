@@ -14,6 +14,8 @@ static class Hangs
         if (part is Part.Runner or Part.Daemon) round.RunnerEnds++;
         round.Signal(pid, 19, $"{part}");
         round.Count("processes stopped");
+        // Its other threads run on until one of them has taken the signal.
+        Assert.True(await Round.Eventually(() => Threads(pid).All(state => state is 'T'), TimeSpan.FromSeconds(10)));
         if (part == Part.Daemon)
         {
             (await round.Run("local", "status")).Exits(1);
@@ -27,4 +29,6 @@ static class Hangs
         }
         await Checks.Afterwards(round, flights);
     }
+
+    static IEnumerable<char> Threads(int pid) => Directory.GetDirectories($"/proc/{pid}/task").Select(task => File.ReadAllText(Path.Combine(task, "stat"))).Select(stat => stat[stat.LastIndexOf(')') + 2]);
 }
