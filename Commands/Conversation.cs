@@ -55,7 +55,7 @@ sealed class Conversation(ServerLink link, StartRunRequest request, Terminal ter
         {
             Interrupt.Taker = null;
         }
-        if (begun) terminal.Note($"`stigmer runs send {request.RunId} …` takes it up again");
+        if (begun) terminal.Note($"`stigmer runs send {request.RunId} \"...\"` takes it up again");
         return ExitCode.Done;
     }
 

@@ -17,7 +17,12 @@ sealed partial class UnixKeyboard : Keyboard
     {
         (this.before, this.raw) = (before, raw);
         On(PosixSignal.SIGWINCH, _ => Disturbed?.Invoke());
-        On(PosixSignal.SIGCONT, _ => Resume());
+        On(PosixSignal.SIGCONT, signal =>
+        {
+            // The runtime would put the terminal into the state in which it found it.
+            signal.Cancel = true;
+            Resume();
+        });
         On(PosixSignal.SIGTSTP, Stop);
         // Whatever ends the process, the shell finds the terminal as it was.
         foreach (var signal in (ReadOnlySpan<PosixSignal>)[PosixSignal.SIGTERM, PosixSignal.SIGHUP, PosixSignal.SIGQUIT]) On(signal, _ => Restore());
