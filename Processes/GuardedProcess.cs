@@ -8,7 +8,7 @@ namespace Stigmer.Processes;
 /// </summary>
 sealed class GuardedProcess
 {
-    /// <summary>How long the guardian, which needs half a second, may take before the group is killed without it.</summary>
+    /// <summary>How long the guardian, which gives what it ends a moment, may take before the group is killed without it.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(8);
 
     readonly Child child;
@@ -46,7 +46,7 @@ sealed class GuardedProcess
         return new GuardedProcess(Child.Start(spec with { Path = guard[0], Arguments = [.. guard.Skip(1)], Notifies = true }));
     }
 
-    /// <summary>Asks the program and all that it started to end, kills after half a second what is left, and waits for that.</summary>
+    /// <summary>Asks the program and all that it started to end, kills after a moment what is left, and waits for that.</summary>
     public async Task<ExitStatus> End(TimeProvider time)
     {
         if (Interlocked.Exchange(ref ending, 1) == 0)

@@ -18,7 +18,7 @@ static unsafe class Guardian
     internal const string Ended = "ENDED=";
 
     /// <summary>How long what was asked to end may take. A cancelled run is to be over within a second.</summary>
-    static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(500);
+    static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(300);
 
     /// <summary>How long what was killed may take: a process in the middle of a disk's work cannot be.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
