@@ -27,7 +27,9 @@ static class LocalRestart
         var order = await LocalStart.Order(settings, request.Timeout, view, terminal, cancel);
         var (running, hangs) = await Running(settings.Home, cancel);
         if (running is not null && request.Flags is { Embedded: false, Managed: false }) WarnOfEngine(running, settings.Temporal, terminal);
-        await Launcher.Stop(settings.Home, Daemon.DefaultGrace, () => { }, TimeProvider.System, cancel, hangs);
+        await Launcher.Stop(settings.Home, Daemon.DefaultGrace, () => { }, TimeProvider.System, cancel, hangs: hangs);
+        // Its second half is given when the first is done: of two restarts at once neither calls off the other's start.
+        order = order with { Begun = CommandOrder.Now() };
         if (request.Foreground) return await LocalForeground.Run(order, view, terminal, cancel);
         var launched = await LocalStart.Start(order, view, cancel);
         terminal.Ok("Daemon restarted successfully");

@@ -30,6 +30,8 @@ static class LocalStart
         terminal.Note("Starting the stack (`stigmer local stop` ends it)...");
         var view = new StartView(terminal, toError: true);
         var order = await Order(settings, StartOptions.DefaultTimeout, view, terminal, cancel);
+        // A conversation may have begun before the stop of the stack that it had.
+        order = order with { Begun = CommandOrder.Now() };
         return (await Launcher.Start(order, view.Show, TimeProvider.System, cancel)).State;
     }
 
@@ -67,7 +69,7 @@ static class LocalStart
         var provider = settings.Llm.Provider;
         var (keys, line) = await Secrets.Obtain(provider, settings.Llm.BaseUrl, Environment.GetEnvironmentVariable, terminal.CanPrompt ? terminal.AskSecret : null, cancel);
         view.Ok(line);
-        return new StartOrder { Settings = settings, Keys = keys, TimeoutMs = (long)timeout.TotalMilliseconds };
+        return new StartOrder { Settings = settings, Keys = keys, TimeoutMs = (long)timeout.TotalMilliseconds, Begun = terminal.CanPrompt ? CommandOrder.Now() : CommandOrder.OfThisProcess() };
     }
 
     /// <summary>Starts and shows it.</summary>

@@ -19,7 +19,7 @@ static class LocalStop
     static async Task<int> Run(TimeSpan grace, Terminal terminal, CancellationToken cancel)
     {
         var home = StigmerHome.From(Environment.GetEnvironmentVariable);
-        var stopped = await Launcher.Stop(home, grace, () => terminal.Say("Stopping daemon..."), TimeProvider.System, cancel);
+        var stopped = await Launcher.Stop(home, grace, () => terminal.Say("Stopping daemon..."), TimeProvider.System, cancel, CommandOrder.OfThisProcess());
         if (terminal.Json) terminal.Document(new StopDocument(stopped), StatusJson.Default.StopDocument);
         else if (stopped) terminal.Ok("Daemon stopped successfully");
         else terminal.Say("Daemon is not running");

@@ -21,6 +21,7 @@ sealed record StigmerHome(string Root)
     public string TemporalLock => Path.Combine(Run, "temporal.lock");
     public string ToolsLock => Path.Combine(Run, "tools.lock");
     public string Tools => Path.Combine(Run, "tools.json");
+    public string Stops => Path.Combine(Run, "stops");
     public string ControlSocket => Path.Combine(Run, "control.sock");
     public string Token => Path.Combine(Run, "token");
 

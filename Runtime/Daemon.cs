@@ -36,10 +36,12 @@ sealed class Daemon
     string phase = DaemonPhase.Starting;
     ControlReply? last;
     bool starterWaits, wasReady;
+    CommandOrder? newest;
 
     Daemon(StartOrder order, StackLogs logs, TimeProvider time, Action<ControlReply>? watcher)
     {
         (this.logs, this.time, this.watcher) = (logs, time, watcher);
+        newest = order.Begun;
         stack = new Stack(order, logs, time);
     }
 
@@ -63,6 +65,9 @@ sealed class Daemon
         using var held = DaemonLock.TryTake(home);
         if (held is null) return null;
         StateFiles.MakeRoom(home);
+        // After the lock, which a stop looks at after it has left word: one of the two sees the other.
+        if (order.Begun is { } begun && begun.IsBeforeAStop(home)) throw Launcher.Stopped();
+        CommandOrder.ForgetStops(home);
         using var logs = new StackLogs(home, time, echo, ownOutput: echo is null);
         var daemon = new Daemon(order, logs, time, watcher);
         try
@@ -209,6 +214,7 @@ sealed class Daemon
                     connection.Finish();
                     break;
                 case ControlRequest.Start:
+                    if (request.Begun is { } begun && newest?.IsAfter(begun) != true) newest = begun;
                     foreach (var reply in told) connection.Send(reply);
                     waiting.Add(connection);
                     if (last is not null) connection.Send(last);
@@ -223,6 +229,9 @@ sealed class Daemon
                     break;
                 case ControlRequest.Engine:
                     _ = TellEngine(connection);
+                    break;
+                case ControlRequest.Stop when request.Begun is { } given && phase != DaemonPhase.Stopping && newest?.IsAfter(given) == true:
+                    connection.Send(new ControlReply { Type = ControlReply.Superseded });
                     break;
                 case ControlRequest.Stop:
                     if (last is not null) connection.Send(last);

@@ -52,7 +52,7 @@ static class Launcher
                     }
                     var alreadyReady = running.Hello.Phase == DaemonPhase.Ready;
                     if (!alreadyReady) tell(new ControlReply { Type = ControlReply.Note, Text = "Another start is under way: waiting for it..." });
-                    if (await Wait(home, running, alreadyReady ? _ => { } : tell, alreadyReady, null, time, cancel) is { } joined) return joined;
+                    if (await Wait(home, running, order.Begun, alreadyReady ? _ => { } : tell, alreadyReady, null, time, cancel) is { } joined) return joined;
                     // It ended, or was told to, before it heard of us.
                     since = time.GetTimestamp();
                     continue;
@@ -60,11 +60,12 @@ static class Launcher
             }
             if (!DaemonLock.IsHeld(home))
             {
+                if (order.Begun is { } begun && begun.IsBeforeAStop(home)) throw Stopped();
                 using var launch = new Launch(home, order);
                 // Null: another launcher's daemon was faster.
                 if (await launch.Listening(cancel) is not true) continue;
                 if (await ControlClient.TryConnect(home, cancel) is not { } connection) throw await Ended(home, launch, cancel);
-                using (connection) return await Wait(home, connection, tell, false, launch, time, cancel) ?? throw await Ended(home, launch, cancel);
+                using (connection) return await Wait(home, connection, order.Begun, tell, false, launch, time, cancel) ?? throw await Ended(home, launch, cancel);
             }
             if (time.GetElapsedTime(since) > Patience) throw Hung(home);
             // It holds the lock and does not listen yet: a matter of milliseconds, of which nobody else can tell.
@@ -80,9 +81,11 @@ static class Launcher
     /// <param name="grace">How long each component may take before it is killed.</param>
     /// <param name="begins">Called when there is something to stop.</param>
     /// <param name="time">The clock.</param>
+    /// <param name="begun">When the stop was given: a stack whose start was given later is not meant. Null: whatever runs is.</param>
     /// <param name="hangs">It is known not to answer: nobody waits for that again.</param>
-    public static async Task<bool> Stop(StigmerHome home, TimeSpan grace, Action begins, TimeProvider time, CancellationToken cancel, bool hangs = false)
+    public static async Task<bool> Stop(StigmerHome home, TimeSpan grace, Action begins, TimeProvider time, CancellationToken cancel, CommandOrder? begun = null, bool hangs = false)
     {
+        (begun ?? CommandOrder.OfThisProcess())?.NoteStop(home);
         var since = time.GetTimestamp();
         while (!hangs || !DaemonLock.IsHeld(home))
         {
@@ -91,8 +94,8 @@ static class Launcher
                 using (daemon)
                 {
                     begins();
-                    await daemon.Send(new ControlRequest(ControlRequest.Stop, (long)grace.TotalMilliseconds), cancel);
-                    if (await EndsWithin(Components * grace + Patience, home, daemon, time, cancel)) return true;
+                    await daemon.Send(new ControlRequest(ControlRequest.Stop, (long)grace.TotalMilliseconds, begun), cancel);
+                    if (await EndsWithin(Components * grace + Patience, home, daemon, time, cancel) is { } ended) return ended;
                     await Kill(home, time, cancel);
                     return true;
                 }
@@ -156,15 +159,18 @@ static class Launcher
         }
     }
 
+    /// <summary>What becomes of a start when a stop comes after it.</summary>
+    public static Failure Stopped() => new("The start was stopped", "`stigmer local stop` or a signal ended the daemon before the stack was ready", null);
+
     /// <summary>Why a daemon that runs is of no use.</summary>
     public static Failure Hung(StigmerHome home) => new(
         "The daemon runs and does not answer", $"{home.DaemonLock} is held, and nobody answers on {home.ControlSocket}", "`stigmer local stop` ends it");
 
     /// <summary>Waits with the others until the stack is ready. Null: the daemon hung up without having heard of us.</summary>
     static async Task<Launched?> Wait(
-        StigmerHome home, ControlClient daemon, Action<ControlReply> tell, bool alreadyRunning, Launch? launch, TimeProvider time, CancellationToken cancel)
+        StigmerHome home, ControlClient daemon, CommandOrder? begun, Action<ControlReply> tell, bool alreadyRunning, Launch? launch, TimeProvider time, CancellationToken cancel)
     {
-        await daemon.Send(new ControlRequest(ControlRequest.Start), CancellationToken.None);
+        await daemon.Send(new ControlRequest(ControlRequest.Start, Begun: begun), CancellationToken.None);
         var heard = false;
         try
         {
@@ -217,46 +223,47 @@ static class Launcher
     }
 
     /// <summary>Completes when the daemon's process has ended.</summary>
-    static async Task WaitForEnd(StigmerHome home, ControlClient daemon, TimeProvider time, CancellationToken cancel)
+    /// <returns>False: the daemon goes on, having been asked to stop by somebody who was late.</returns>
+    static async Task<bool> WaitForEnd(StigmerHome home, ControlClient daemon, TimeProvider time, CancellationToken cancel)
     {
-        while (await daemon.Next(cancel) is not null)
+        while (await daemon.Next(cancel) is { } reply)
         {
+            if (reply.Type == ControlReply.Superseded) return false;
         }
         if (daemon.Daemon is { } process)
         {
             // Not by the lock: the next daemon may hold it already.
             await process.WaitForEnd(time, cancel);
-            return;
+            return true;
         }
         // Where the system does not tell of processes, the lock does, and the next daemon by being another.
         while (DaemonLock.IsHeld(home))
         {
             using var next = await ControlClient.TryConnect(home, cancel);
-            if (next is not null && next.Hello.Pid != daemon.Hello.Pid) return;
+            if (next is not null && next.Hello.Pid != daemon.Hello.Pid) return true;
             await Task.Delay(TimeSpan.FromMilliseconds(5), time, cancel);
         }
+        return true;
     }
 
-    static async Task<bool> EndsWithin(TimeSpan limit, StigmerHome home, ControlClient daemon, TimeProvider time, CancellationToken cancel)
+    /// <returns>Null: it did not.</returns>
+    static async Task<bool?> EndsWithin(TimeSpan limit, StigmerHome home, ControlClient daemon, TimeProvider time, CancellationToken cancel)
     {
         using var patience = new CancellationTokenSource(limit, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancel);
         try
         {
-            await WaitForEnd(home, daemon, time, either.Token);
-            return true;
+            return await WaitForEnd(home, daemon, time, either.Token);
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
-            return false;
+            return null;
         }
     }
 
     /// <summary>Why a daemon that we started is gone without a word: told to end by somebody else before it heard of us, or dead.</summary>
     static async Task<Failure> Ended(StigmerHome home, Launch launch, CancellationToken cancel) =>
         (await launch.Ended(cancel)).Code == ExitCode.Done ? Stopped() : Died(home);
-
-    static Failure Stopped() => new("The start was stopped", "`stigmer local stop` or a signal ended the daemon before the stack was ready", null);
 
     static Failure Died(StigmerHome home)
     {

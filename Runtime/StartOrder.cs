@@ -19,6 +19,9 @@ sealed record StartOrder
     /// <summary>How long to wait for readiness, in milliseconds; downloads do not count.</summary>
     public required long TimeoutMs { get; init; }
 
+    /// <summary>When it was given; null: the system does not tell.</summary>
+    public CommandOrder? Begun { get; init; }
+
     /// <summary>The version of the executable that gave the order.</summary>
     public string Version { get; init; } = Build.Version;
 

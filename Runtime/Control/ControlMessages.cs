@@ -10,7 +10,8 @@ namespace Stigmer.Runtime.Control;
 /// (have a look at an external Temporal) or stop.
 /// </param>
 /// <param name="TimeoutMs">For stop: how long each component may take before it is killed.</param>
-sealed record ControlRequest(string Command, long? TimeoutMs = null)
+/// <param name="Begun">For start and stop: when it was given; null: nobody knows.</param>
+sealed record ControlRequest(string Command, long? TimeoutMs = null, CommandOrder? Begun = null)
 {
     public const string Start = "start";
     public const string Leave = "leave";
@@ -51,6 +52,9 @@ sealed record ControlReply
 
     /// <summary>The answer to leave where others still wait.</summary>
     public const string Left = "left";
+
+    /// <summary>The answer to a stop that was given before a start that this daemon serves: what that stop meant is gone already.</summary>
+    public const string Superseded = "superseded";
 
     /// <summary>Everything has ended, and the daemon itself is about to.</summary>
     public const string Stopped = "stopped";

@@ -96,6 +96,25 @@ public class SupervisionTests
     }
 
     [Theory]
+    [InlineData("stop", 3)]
+    [InlineData("start", 0)]
+    public async Task Of_starts_and_stops_at_once_the_one_that_was_given_last_has_the_last_word(string last, int status)
+    {
+        await using var stack = Stack.Create();
+        Directory.CreateDirectory(Path.Combine(stack.Home, "run"));
+        var given = new List<Running>();
+        for (var i = 0; i < 10; i++) given.Add(stack.Begin("local", i % 2 == (last == "stop" ? 1 : 0) ? "stop" : "start").Input(""));
+        foreach (var command in given)
+        {
+            var ended = await command.End();
+            if (ended.ExitCode != 0) Assert.StartsWith("✗ The start was stopped", ended.Exits(1).Error, StringComparison.Ordinal);
+            await command.DisposeAsync();
+        }
+        (await stack.Run("local", "status")).Exits(status);
+        Assert.Equal(status == 0 ? 3 : 0, stack.Processes().Count);
+    }
+
+    [Theory]
     [InlineData(2, 130)]
     [InlineData(15, 143)]
     [InlineData(9, 137)]
