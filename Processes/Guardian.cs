@@ -52,12 +52,15 @@ static unsafe class Guardian
         var status = UnixProcess.Reap(program);
         over.Set();
         Kill();
-        Tell(pipe, status);
+        // None is left for whoever inherits it, who may never look.
+        UnixProcess.ReapEnded();
+        // Where nobody listens, nobody kills what is left of the group, either: it goes with us.
+        if (!Tell(pipe, status)) _ = Libc.kill(-Environment.ProcessId, Libc.SIGKILL);
         GC.KeepAlive(ignored);
         return ExitCode.Done;
     }
 
-    /// <summary>Waits until nobody listens on the pipe any more; then asks all to end, and kills them after the grace.</summary>
+    /// <summary>Waits until nobody listens on the pipe any more; then asks all to end, and kills after the grace what still lives.</summary>
     static void Watch(int pipe, ManualResetEventSlim over)
     {
         var descriptor = new Libc.PollDescriptor { Descriptor = pipe };
@@ -68,10 +71,10 @@ static unsafe class Guardian
         _ = Libc.kill(-self, Libc.SIGTERM);
         _ = Libc.kill(-self, Libc.SIGCONT);
         foreach (var pid in Descendants()) _ = Libc.kill(pid, Libc.SIGTERM);
-        over.Wait(Grace);
+        if (over.Wait(Grace)) return;
         Kill();
-        // With us what is left of the group, where there is no /proc to find it by.
-        _ = Libc.kill(-self, Libc.SIGKILL);
+        // Without /proc they are not found one by one: then the group goes, and we with it.
+        if (!over.Wait(Grace)) _ = Libc.kill(-self, Libc.SIGKILL);
     }
 
     static void Kill()
@@ -104,16 +107,18 @@ static unsafe class Guardian
         _ = Libc.close(nothing);
     }
 
-    static void Tell(int pipe, ExitStatus status)
+    /// <summary>False: nobody listens.</summary>
+    static bool Tell(int pipe, ExitStatus status)
     {
         try
         {
             using var stream = new FileStream(new Microsoft.Win32.SafeHandles.SafeFileHandle(pipe, ownsHandle: false), FileAccess.Write, bufferSize: 0);
             stream.Write(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Ended}{status.Code ?? -status.Signal}\n")));
+            return true;
         }
         catch (IOException)
         {
-            // Nobody listens any more.
+            return false;
         }
     }
 }

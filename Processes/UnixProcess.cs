@@ -117,6 +117,15 @@ static unsafe class UnixProcess
         return registration;
     }
 
+    /// <summary>Takes the end of every child of ours that has ended. For who waits for none of them any more.</summary>
+    public static void ReapEnded()
+    {
+        int status;
+        while (Libc.waitpid(-1, &status, Libc.WNOHANG) > 0)
+        {
+        }
+    }
+
     static void ReapOrphans()
     {
         if (!adopts || !OperatingSystem.IsLinux()) return;
