@@ -85,13 +85,17 @@ static class Program
         root.Subcommands.Add(Group.Create(
             "agent", "Define agents, and look at them", AgentApply.Create(), AgentList.Create(), AgentGet.Create(), AgentDelete.Create()));
         root.Subcommands.Add(Commands.Llm.Create());
-        root.Subcommands.Add(Group.Create("config", "What is configured, and by what", ConfigShow.Create(), ConfigValidate.Create(), ConfigPath.Create()));
+        root.Subcommands.Add(Group.Create(
+            "config", "What is configured, and by what", ConfigShow.Create(), ConfigGet.Create(), ConfigSet.Create(), ConfigInit.Create(), ConfigValidate.Create(),
+            ConfigPath.Create()));
+        root.Subcommands.Add(ConfigInit.Create());
         root.Subcommands.Add(Group.Create("temporal", "The managed Temporal's binary", TemporalInstall.Create(), TemporalVersion.Create(), TemporalUpgrade.Create()));
         root.Subcommands.Add(Commands.Server.Create());
         root.Subcommands.Add(AgentRunner.Create());
+        root.Subcommands.Add(Completion.Create());
         root.Subcommands.Add(Commands.Version.Create());
         root.Subcommands.Add(Help.Create());
-        var hidden = Group.Create("internal", "Not for people", InternalDaemon.Create(), InternalSpawn.Create(), InternalGuard.Create());
+        var hidden = Group.Create("internal", "Not for people", InternalDaemon.Create(), InternalSpawn.Create(), InternalGuard.Create(), Completion.CreateInternal());
         hidden.Hidden = true;
         root.Subcommands.Add(hidden);
         return root;

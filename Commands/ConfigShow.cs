@@ -38,6 +38,7 @@ sealed record ConfigDocument(IReadOnlyList<ResolvedValue> Values);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, GenerationMode = JsonSourceGenerationMode.Serialization)]
 [JsonSerializable(typeof(ConfigDocument))]
+[JsonSerializable(typeof(ResolvedValue))]
 [JsonSerializable(typeof(ConfigCheckDocument))]
 [JsonSerializable(typeof(ConfigPathDocument))]
 sealed partial class ConfigJson : JsonSerializerContext;

@@ -10,6 +10,8 @@ static class Failures
     {
         Failure failure => failure,
         RpcException rpc => FromRpc(rpc),
+        // A redirection that is closed or whose disk is full, say.
+        IOException or UnauthorizedAccessException => new Failure("Something could not be read or written", FirstLine(e.Message), "--verbose tells what it was", inner: e),
         _ => new Failure(
             "stigmer ran into something that it does not know", $"{e.GetType().Name}: {FirstLine(e.Message)}",
             "Run it again with --verbose for the whole story; the stack's own is in `stigmer local logs`", inner: e),

@@ -16,6 +16,7 @@ static class RunCommand
         var detach = new Option<bool>("--detach", "-d") { Description = "Print the run's id and leave", Arity = ArgumentArity.Zero };
         var workspace = new Option<string>("--workspace") { Description = "Where tools work (default: here)", HelpName = "DIR" };
         var provider = new Option<string>("--provider") { Description = $"Whose model: {string.Join(", ", Providers.Names)} (default: the stack's)", HelpName = "P" };
+        provider.CompletionSources.Add(_ => Providers.Names.Select(name => new System.CommandLine.Completions.CompletionItem(name)));
         var model = new Option<string>("--model") { Description = "Which model", HelpName = "M" };
         var maxSteps = new Option<int?>("--max-steps") { Description = "Stop after so many model calls", HelpName = "N" };
         var timeout = Duration.Option("--timeout", "Stop after so much work, waiting not counted");

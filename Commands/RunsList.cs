@@ -15,6 +15,7 @@ static class RunsList
     {
         var agent = new Option<string>("--agent", "-a") { Description = "Only this agent's", HelpName = "AGENT" };
         var status = new Option<string>("--status") { Description = $"Only those that are {string.Join(", ", Statuses.Select(RunStatuses.Name))}", HelpName = "STATUS" };
+        status.CompletionSources.Add(_ => Statuses.Select(each => new System.CommandLine.Completions.CompletionItem(each.Name())));
         var limit = new Option<int?>("-n") { Description = "How many, newest first (default: 20)", HelpName = "N" };
         var command = new Command("list", "List runs, newest first") { agent, status, limit };
         command.SetAction(async (parsed, cancel) =>

@@ -57,6 +57,9 @@ static class Schema
     /// <summary>The key of a dotted path; null where there is none.</summary>
     public static SchemaKey? Find(string path) => Keys.FirstOrDefault(key => key.Path == path);
 
+    /// <summary>The variable that holds what somebody would write under a dotted path, if that is a secret; else null.</summary>
+    public static string? SecretVariable(string path) => SecretKeys.GetValueOrDefault(path) ?? SecretKeys.GetValueOrDefault(Local + path);
+
     /// <summary>Whether keys stand below a dotted path.</summary>
     public static bool IsSection(string path) => Keys.Any(key => key.Path.StartsWith(path + ".", StringComparison.Ordinal));
 

@@ -83,4 +83,60 @@ public sealed class ConfigCommandTests : IDisposable
         ConfigPath.Run(Env(), json.Terminal);
         Assert.False(JsonDocument.Parse(json.Out).RootElement.GetProperty("exists").GetBoolean());
     }
+
+    [Fact]
+    public void Get_prints_what_is_in_force_and_knows_a_near_miss()
+    {
+        var screen = new Screen();
+        ConfigGet.Run("llm.provider", Env(("STIGMER_LLM_PROVIDER", "demo")), screen.Terminal);
+        ConfigGet.Run("backend.local.temporal.port", Env(), screen.Terminal);
+        ConfigGet.Run("temporal.api_key_file", Env(), screen.Terminal);
+        Assert.Equal("demo\n7233\n", screen.Out);
+        foreach (var (typed, hint) in new[] { ("llm.modle", "Did you mean llm.model?"), ("port", "Did you mean temporal.port?"), ("llm.api_key", "Set ANTHROPIC_API_KEY,") })
+        {
+            var failure = Assert.Throws<Failure>(() => ConfigGet.Run(typed, Env(), screen.Terminal));
+            Assert.Equal(ExitCode.Usage, failure.ExitCode);
+            Assert.StartsWith(hint, failure.Remedy, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void Set_writes_only_what_is_valid_and_keeps_the_rest_of_the_file()
+    {
+        var screen = new Screen();
+        Assert.Equal(ExitCode.Done, ConfigSet.Run("temporal.port", "0", Env(), screen.Terminal));
+        File.AppendAllText(Config, "# the end\n");
+        Assert.Equal(ExitCode.Done, ConfigSet.Run("llm.provider", "demo", Env(("STIGMER_LLM_PROVIDER", "ollama")), screen.Terminal));
+        var text = "backend:\n  local:\n    temporal:\n      port: 0\n    llm:\n      provider: demo\n# the end\n";
+        Assert.Equal(text, File.ReadAllText(Config));
+        Assert.Equal("⚠ STIGMER_LLM_PROVIDER is set in the environment and comes first\n", screen.Error);
+        foreach (var (key, value) in new[] { ("temporal.port", "many"), ("temporal.port", "70000"), ("llm.api_key", "x"), ("llm", "x"), ("backend.type", "cloud") })
+        {
+            Assert.Equal(ExitCode.Usage, Assert.Throws<Failure>(() => ConfigSet.Run(key, value, Env(), screen.Terminal)).ExitCode);
+        }
+        Assert.Equal(text, File.ReadAllText(Config));
+        if (!OperatingSystem.IsWindows()) Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Config));
+    }
+
+    [Fact]
+    public async Task Init_writes_a_file_once()
+    {
+        var cancel = TestContext.Current.CancellationToken;
+        Assert.Equal(ExitCode.Usage, (await Assert.ThrowsAsync<Failure>(() => ConfigInit.Run(true, Env(), new Screen().Terminal, cancel))).ExitCode);
+        Assert.Equal(ExitCode.Done, await ConfigInit.Run(false, Env(), new Screen().Terminal, cancel));
+        Assert.Equal(Stigmer.Config.ConfigTemplate.Text, File.ReadAllText(Config));
+        Assert.Equal(ExitCode.Failed, (await Assert.ThrowsAsync<Failure>(() => ConfigInit.Run(false, Env(), new Screen().Terminal, cancel))).ExitCode);
+    }
+
+    [Theory]
+    [InlineData("approve,cancel,deny,get,list,resume,send,watch", "runs", ".")]
+    [InlineData("--agent", "run", ".--ag")]
+    [InlineData("anthropic,demo,ollama,openai", "run", "--provider", ".")]
+    [InlineData("waiting", "runs", "list", "--status", ".wa")]
+    [InlineData("temporal.port", "config", "get", ".temporal.po")]
+    [InlineData("bash,fish,powershell,zsh", "completion", ".")]
+    [InlineData("", "run", "--", ".ru")]
+    [InlineData("", "runs", "get", ".")]
+    public void A_word_is_completed_by_what_may_stand_there(string expected, params string[] words) =>
+        Assert.Equal(expected, string.Join(',', Completion.Candidates(Program.Root(), words)));
 }
