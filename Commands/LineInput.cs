@@ -53,7 +53,16 @@ sealed class EditedInput : LineInput
         while (true)
         {
             view.Draw(editor.Sought is { } sought ? $"(history: {Terminal.Visible(sought)}) " : Prompt, editor.Text, editor.Cursor);
-            var key = await keys.Next(cancel);
+            Key key;
+            try
+            {
+                key = await keys.Next(cancel);
+            }
+            catch (OperationCanceledException)
+            {
+                view.Finish();
+                throw;
+            }
             if (key.Kind == KeyKind.Clear) view.Clear();
             // It may come after a time in which the terminal was somebody else's.
             if (key.Kind == KeyKind.Redraw) terminal.Error.Write(PastesInBrackets);
