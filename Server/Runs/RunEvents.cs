@@ -24,22 +24,27 @@ abstract record RunEvent
     public sealed record Retry(int Turn, int Step, string Why) : RunEvent;
 }
 
-/// <summary>Hands what happens to runs to those who watch them, and keeps the text of the step that streams now for who comes late.</summary>
+/// <summary>Hands what happens to runs to those who watch them, and keeps what the step that streams now has shown, and how often it began anew, for who comes late.</summary>
 sealed class RunEvents
 {
     /// <summary>A watcher that is this many events behind is let go; it comes back and reads from the database.</summary>
     const int MaxBehind = 8192;
 
+    /// <summary>Of how many beginnings anew of a step one who comes late is told: more than a model call makes by itself.</summary>
+    const int MaxRetries = 16;
+
     readonly Lock gate = new();
     readonly Dictionary<long, Topic> topics = [];
 
-    /// <summary>Begins to watch; what happens from now on is in the subscription, and first the text of the present step so far.</summary>
+    /// <summary>Begins to watch; what happens from now on is in the subscription, and first what the present step has shown so far.</summary>
     public Subscription Subscribe(long run)
     {
         lock (gate)
         {
             var topic = Of(run);
             var subscription = new Subscription(this, run);
+            // A first call fails faster than who started the run begins to watch.
+            foreach (var why in topic.Retries) subscription.Offer(new RunEvent.Retry(topic.Turn, topic.Step, why));
             if (topic.Text.Length > 0) subscription.Offer(new RunEvent.Text(topic.Turn, topic.Step, topic.Text.ToString()));
             topic.Subscriptions.Add(subscription);
             return subscription;
@@ -70,11 +75,9 @@ sealed class RunEvents
         lock (gate)
         {
             var topic = Of(run);
-            if (begunBefore || (topic.Turn == turn && topic.Step == step && topic.Text.Length > 0))
-            {
-                topic.Offer(new RunEvent.Retry(turn, step, "the model call was interrupted and is made again"));
-            }
+            var again = begunBefore || (topic.Turn == turn && topic.Step == step && topic.Text.Length > 0);
             topic.Begin(turn, step, runner);
+            if (again) topic.Retry("the model call was interrupted and is made again");
         }
     }
 
@@ -95,8 +98,7 @@ sealed class RunEvents
         lock (gate)
         {
             if (Streaming(run, turn, step, runner) is not { } topic) return;
-            topic.Text.Clear();
-            topic.Offer(new RunEvent.Retry(turn, step, why));
+            topic.Retry(why);
         }
     }
 
@@ -107,6 +109,7 @@ sealed class RunEvents
         {
             if (!topics.TryGetValue(run, out var topic)) return;
             topic.Text.Clear();
+            topic.Retries.Clear();
             topic.Runner = null;
             topic.Offer(RunEvent.Look.Again);
             Tidy(run, topic);
@@ -144,10 +147,22 @@ sealed class RunEvents
 
         public StringBuilder Text { get; } = new();
 
+        public List<string> Retries { get; } = [];
+
         public void Begin(int turn, int step, string runner)
         {
+            // A claim of another attempt: the step has been begun anew as often as before, and once more.
+            if ((Turn, Step) != (turn, step)) Retries.Clear();
             (Turn, Step, Runner) = (turn, step, runner);
             Text.Clear();
+        }
+
+        public void Retry(string why)
+        {
+            Text.Clear();
+            if (Retries.Count == MaxRetries) Retries.RemoveAt(0);
+            Retries.Add(why);
+            Offer(new RunEvent.Retry(Turn, Step, why));
         }
 
         public void Offer(RunEvent happened)

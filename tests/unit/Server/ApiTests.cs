@@ -150,6 +150,13 @@ public class ApiTests
 
         await deltas.RequestStream.WriteAsync(new PublishDeltasRequest { RunId = run, Turn = 1, Step = 2, Retry = "it broke", RunnerLife = "A" }, Cancel);
         Assert.Equal("it broke", (await Until(watch, r => r.Retry)).Why);
+        await deltas.RequestStream.WriteAsync(new PublishDeltasRequest { RunId = run, Turn = 1, Step = 2, Text = "It was", RunnerLife = "A" }, Cancel);
+        Assert.Equal("It was", (await Until(watch, r => r.Text)).Text);
+
+        // A call may fail before who started the run has begun to watch: that it was begun anew is told all the same.
+        using var later = server.Runs.WatchRun(new WatchRunRequest { Run = run, AfterTurn = 1, AfterStep = 1, AfterSlot = 1 }, cancellationToken: Cancel);
+        Assert.Equal("it broke", (await Until(later, r => r.Retry)).Why);
+        Assert.Equal("It was", (await Until(later, r => r.Text)).Text);
         await server.Runners.AppendAsync(new AppendRequest { Slot = slot, Caller = Caller(run), Answer = new ModelAnswer { Text = "It is done", ReadUpTo = 1 } }, cancellationToken: Cancel);
         Assert.Equal("It is done", (await Entry(watch)).Answer.Text);
         await server.Runners.EndTurnAsync(new EndTurnRequest { RunId = run, Turn = 1, Caller = Caller(run), Status = RunStatus.Completed, ReadUpTo = 1 }, cancellationToken: Cancel);
