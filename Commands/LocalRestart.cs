@@ -2,6 +2,7 @@ using System.CommandLine;
 using Stigmer.Config;
 using Stigmer.Runtime;
 using Stigmer.Runtime.Control;
+using Stigmer.Runtime.Temporal;
 
 namespace Stigmer.Commands;
 
@@ -26,6 +27,8 @@ static class LocalRestart
         var view = new StartView(terminal);
         var order = await LocalStart.Order(settings, request.Timeout, view, terminal, cancel);
         var (running, hangs) = await Running(settings.Home, cancel);
+        // One that hangs, or is itself about to install, is not worth waiting for.
+        if (running is { Phase: DaemonPhase.Ready } && settings.Temporal.Mode == TemporalMode.Managed) await HaveTemporal(settings, view, cancel);
         if (running is not null && request.Flags is { Embedded: false, Managed: false }) WarnOfEngine(running, settings.Temporal, terminal);
         await Launcher.Stop(settings.Home, Daemon.DefaultGrace, () => { }, TimeProvider.System, cancel, hangs: hangs);
         // Its second half is given when the first is done: of two restarts at once neither calls off the other's start.
@@ -35,6 +38,26 @@ static class LocalRestart
         terminal.Ok("Daemon restarted successfully");
         await LocalStart.Report(launched.State, alreadyRunning: false, terminal, cancel);
         return ExitCode.Done;
+    }
+
+    /// <summary>
+    /// Brings the binary that the new stack starts while the old one still runs, which a binary that is altered, or a version
+    /// that is not to be had, then leaves alone. Its own process keeps the file that it was started from.
+    /// </summary>
+    static async Task HaveTemporal(Settings settings, StartView view, CancellationToken cancel)
+    {
+        try
+        {
+            await TemporalBinary.Acquire(settings.Temporal, settings.Home, null, new Installing(view.Show, TimeProvider.System), cancel);
+        }
+        catch (TemporalUnavailable) when (settings.Temporal.IsDefault)
+        {
+            // The start says so, and goes on with the embedded engine.
+        }
+        finally
+        {
+            view.End();
+        }
     }
 
     static async Task<(StackState? State, bool Hangs)> Running(StigmerHome home, CancellationToken cancel)

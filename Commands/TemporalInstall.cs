@@ -42,7 +42,7 @@ static class TemporalInstall
         }
         List<string> notes = [];
         if (TemporalDatabases.AfterInstalling(home, binary) is { } database) notes.Add(database);
-        if (await TemporalView.Running(home, cancel) is { } running && running.Version != version)
+        if (await TemporalView.Running(home, cancel) is { Reachable: true } running && running.Version != version)
         {
             notes.Add($"The stack goes on with the Temporal that it runs{(running.Version is { } old ? $", v{old}" : "")}: `stigmer local restart` starts v{version}");
         }

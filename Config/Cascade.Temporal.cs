@@ -47,10 +47,11 @@ sealed partial class Cascade
         foreach (var header in metadata?.Keys ?? []) ShowSecret(GrpcMetadata.Variable(header), GrpcMetadata.Variable(header));
 
         var binary = Variable("STIGMER_TEMPORAL_BIN");
-        var mirror = Valid(Variable("STIGMER_TEMPORAL_MIRROR"), ValueKind.Url);
+        var mirror = Valid(Variable("STIGMER_TEMPORAL_MIRROR"), ValueKind.Download);
         var binaryPath = binary is null ? null : Paths.Absolute(binary.Text, null, environment);
         Show("STIGMER_TEMPORAL_BIN", binaryPath, binary?.Origin);
-        Show("STIGMER_TEMPORAL_MIRROR", mirror?.Text.TrimEnd('/'), mirror?.Origin);
+        // What is shown is written to logs and sent to colleagues.
+        Show("STIGMER_TEMPORAL_MIRROR", mirror is null ? null : WithoutLogin(mirror.Text.TrimEnd('/')), mirror?.Origin);
         return new TemporalSettings
         {
             Mode = mode,
@@ -207,6 +208,9 @@ sealed partial class Cascade
         found = Valid(found, ValueKind.Switch);
         return (found?.IsTrue == true, found);
     }
+
+    static string WithoutLogin(string url) =>
+        new Uri(url).UserInfo is { Length: > 0 } login ? url.Replace($"{login}@", "", StringComparison.Ordinal) : url;
 
     static string Text(int value) => value.ToString(CultureInfo.InvariantCulture);
 }

@@ -105,7 +105,7 @@ sealed record TemporalSettings
     /// <summary>A binary that is already there (STIGMER_TEMPORAL_BIN); null: bin/temporal.</summary>
     public string? Binary { get; init; }
 
-    /// <summary>Takes the place of https://github.com/temporalio/cli/releases/download (STIGMER_TEMPORAL_MIRROR); null: that one.</summary>
+    /// <summary>Takes the place of https://github.com/temporalio/cli/releases/download (STIGMER_TEMPORAL_MIRROR), perhaps with a login, which is not to be shown; null: that one.</summary>
     public string? Mirror { get; init; }
 }
 

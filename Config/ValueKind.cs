@@ -28,6 +28,10 @@ sealed record ValueKind(Shape Shape, string Allowed, Predicate<string> Accepts, 
     public static readonly ValueKind Url = new(
         Shape.Text, "an http:// or https:// address without a user name, a ? or a #", text => TryUrl(text, out _), Revealing: false);
 
+    /// <summary>The base of what is downloaded; a login in it is sent there, and shown nowhere.</summary>
+    public static readonly ValueKind Download = new(
+        Shape.Text, "an http:// or https:// address without a ? or a #", text => TryUrl(text, out _, mayLogIn: true), Revealing: false);
+
     /// <summary>HOST:PORT of some server.</summary>
     public static readonly ValueKind Address = new(
         Shape.Text, "HOST:PORT, such as localhost:7233", text => HostPort.TryParse(text, out var value) && IsHost(value.Host) && value.Port > 0);
@@ -81,12 +85,13 @@ sealed record ValueKind(Shape Shape, string Allowed, Predicate<string> Accepts, 
     /// <summary>Reads the base of an API: absolute, http or https, nothing after the path, and no password, since it is shown and logged.</summary>
     /// <param name="text">With or without a trailing slash.</param>
     /// <param name="value">Without one.</param>
-    public static bool TryUrl(string text, out string value)
+    /// <param name="mayLogIn">USER:PASSWORD@ may stand before the host.</param>
+    public static bool TryUrl(string text, out string value, bool mayLogIn = false)
     {
         value = text.TrimEnd('/');
         return (text.StartsWith("http://", StringComparison.OrdinalIgnoreCase) || text.StartsWith("https://", StringComparison.OrdinalIgnoreCase))
-            && Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Host.Length > 0 && uri.UserInfo.Length == 0
-            && text.AsSpan().IndexOfAny("?# @") < 0;
+            && Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Host.Length > 0 && (mayLogIn || (uri.UserInfo.Length == 0 && !text.Contains('@', StringComparison.Ordinal)))
+            && text.AsSpan().IndexOfAny("?# ") < 0;
     }
 
     static bool IsHost(string host) => Uri.CheckHostName(host.Trim('[', ']')) is not UriHostNameType.Unknown;

@@ -5,15 +5,24 @@ namespace Stigmer.Rpc;
 
 /// <summary>
 /// HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY as .NET reads them, but never for this machine itself: .NET's own would
-/// send http://localhost through the proxy. For every HTTP client that we make.
+/// send http://localhost through the proxy. For every HTTP client that we make; downloads have one of their own.
 /// </summary>
 /// <param name="environment">As .NET reads it.</param>
 /// <param name="exceptions">NO_PROXY, of which .NET takes whole names and those that begin with a dot only; null: there is none.</param>
-sealed class Proxy(IWebProxy environment, string? exceptions = null) : IWebProxy
+/// <param name="hereToo">For this machine as well.</param>
+sealed class Proxy(IWebProxy environment, string? exceptions = null, bool hereToo = false) : IWebProxy
 {
     /// <summary>What this process's environment says.</summary>
     public static Proxy FromEnvironment { get; } =
-        new(HttpClient.DefaultProxy, Environment.GetEnvironmentVariable("no_proxy") ?? Environment.GetEnvironmentVariable("NO_PROXY"));
+        new(HttpClient.DefaultProxy, Exceptions);
+
+    /// <summary>
+    /// The same for downloads, which go through it to a mirror on this machine too unless NO_PROXY names it, as curl's and uv's
+    /// do: a mirror is set by hand, often as the near end of a tunnel that the proxy opens, and no default ever leads there.
+    /// </summary>
+    public static Proxy ForDownloads { get; } = new(HttpClient.DefaultProxy, Exceptions, hereToo: true);
+
+    static string? Exceptions => Environment.GetEnvironmentVariable("no_proxy") ?? Environment.GetEnvironmentVariable("NO_PROXY");
 
     /// <inheritdoc/>
     public ICredentials? Credentials { get => environment.Credentials; set => environment.Credentials = value; }
@@ -22,7 +31,7 @@ sealed class Proxy(IWebProxy environment, string? exceptions = null) : IWebProxy
     public Uri? GetProxy(Uri destination) => IsBypassed(destination) ? null : environment.GetProxy(destination);
 
     /// <inheritdoc/>
-    public bool IsBypassed(Uri host) => host.IsLoopback || environment.IsBypassed(host) || IsExcepted(host, exceptions);
+    public bool IsBypassed(Uri host) => (host.IsLoopback && !hereToo) || environment.IsBypassed(host) || IsExcepted(host, exceptions);
 
     /// <summary>
     /// Whether NO_PROXY names a place, as curl reads it: <c>*</c>; a name with all names below it, with or without a dot or

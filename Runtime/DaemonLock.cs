@@ -37,6 +37,11 @@ sealed class DaemonLock : IDisposable
         {
             throw Foreign(home, e);
         }
+        // EROFS: nobody holds what nobody can open.
+        catch (IOException e) when (e.HResult == 30)
+        {
+            throw new Failure($"Nothing can be written in {home.Run}", e.Message, "Set STIGMER_HOME to a folder that you can write to", ExitCode.Usage, e);
+        }
         catch (IOException) when (File.Exists(home.DaemonLock))
         {
             return null;

@@ -56,7 +56,7 @@ sealed class Download : IDisposable
     public Download(HttpMessageHandler? handler, DownloadPatience patience, TimeProvider time, Action<string, TimeSpan>? retrying = null)
     {
         (this.patience, this.time, this.retrying) = (patience, time, retrying);
-        if (handler is null) proxy = Proxy.FromEnvironment;
+        if (handler is null) proxy = Proxy.ForDownloads;
         http = new HttpMessageInvoker(
             handler ?? new SocketsHttpHandler
             {

@@ -85,7 +85,7 @@ static class TemporalArchive
             ArrayPool<byte>.Shared.Return(buffer);
         }
         // gzip's last four bytes are the length of what it holds (RFC 1952); .NET's reader stops at what is no gzip any more.
-        if (zipped.LastFour != (uint)unzipped.Count) throw Refused("something follows its end");
+        if (zipped.LastFour != (uint)unzipped.Count) throw Refused("it is damaged or cut short, or something follows its end");
     }
 
     static void Check(TarEntry entry, long maxSize)
@@ -127,7 +127,8 @@ static class TemporalArchive
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    static string Plain(string name) => name.StartsWith("./", StringComparison.Ordinal) ? name[2..] : name;
+    /// <summary>The one way to write a name that may be written in several: a//./b/ is a/b.</summary>
+    static string Plain(string name) => string.Join('/', name.Split('/').Where(part => part is not ("" or ".")));
 
     static string Shown(string name) => new([.. name.Take(100).Select(c => char.IsControl(c) ? '?' : c)]);
 

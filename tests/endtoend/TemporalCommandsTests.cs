@@ -51,6 +51,24 @@ public sealed class TemporalCommandsTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_restart_for_which_there_is_no_sound_binary_leaves_what_runs_alone()
+    {
+        await using var stack = Managed(Old);
+        (await stack.Run("local")).Exits(0);
+        var pid = await stack.Pid("temporal");
+        Configure(stack, "1.97.0");
+        Assert.Contains("has no Temporal CLI v1.97.0", (await stack.Run("local", "restart")).Exits(1).Error, StringComparison.Ordinal);
+        Configure(stack, Old);
+        await File.AppendAllTextAsync(Binary(stack), "# altered\n", TestContext.Current.CancellationToken);
+        Assert.Contains("no longer what was downloaded", (await stack.Run("local", "restart")).Exits(1).Error, StringComparison.Ordinal);
+        Assert.Equal(pid, await stack.Pid("temporal"));
+
+        (await stack.Run("temporal", "install")).Exits(0);
+        (await stack.Run("local", "restart")).Exits(0);
+        Assert.NotEqual(pid, await stack.Pid("temporal"));
+    }
+
+    [Fact]
     public async Task An_upgrade_leaves_the_running_stack_alone_and_says_what_comes_next()
     {
         await using var stack = Managed(Old);
@@ -112,17 +130,17 @@ public sealed class TemporalCommandsTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData("https_proxy")]
-    [InlineData("HTTPS_PROXY")]
-    public async Task Behind_a_proxy_with_a_login_and_an_authority_of_ones_own_it_downloads(string variable)
+    [InlineData("https_proxy", "mirror.example", ".example")]
+    [InlineData("HTTPS_PROXY", "localhost", "localhost")]
+    public async Task Behind_a_proxy_with_a_login_and_an_authority_of_ones_own_it_downloads(string variable, string host, string exception)
     {
         using var authority = new Certificates();
         var folder = Directory.CreateDirectory(Path.Combine(releases, "tls")).FullName;
-        var (certificate, key) = Certificates.Write(authority.Issue("mirror.example"), folder, "mirror");
+        var (certificate, key) = Certificates.Write(authority.Issue(host), folder, "mirror");
         await using var secure = await Mirror.Start(releases, tls: new TlsFiles(certificate, key, null).ToOptions());
         await using var proxy = TunnelProxy.Start("me:secret", new Uri(secure.Url).Port);
         await using var stack = Managed();
-        stack.Environment["STIGMER_TEMPORAL_MIRROR"] = "https://mirror.example";
+        stack.Environment["STIGMER_TEMPORAL_MIRROR"] = $"https://{host}";
 
         stack.Environment[variable] = $"http://me:wrong@{proxy.Address}";
         var refused = (await stack.Run("temporal", "install")).Exits(1).Error;
@@ -136,11 +154,11 @@ public sealed class TemporalCommandsTests : IAsyncLifetime
         await File.WriteAllTextAsync(roots, authority.Authority, TestContext.Current.CancellationToken);
         stack.Environment["SSL_CERT_FILE"] = roots;
         (await stack.Run("temporal", "install")).Exits(0);
-        Assert.All(proxy.Opened, place => Assert.Equal("mirror.example:443", place));
+        Assert.All(proxy.Opened, place => Assert.Equal($"{host}:443", place));
 
-        stack.Environment["NO_PROXY"] = "other.example,.example";
+        stack.Environment["NO_PROXY"] = $"other.example,{exception}";
         var direct = (await stack.Run("temporal", "install", Old)).Exits(1).Error;
-        Assert.Contains("mirror.example", direct, StringComparison.Ordinal);
+        Assert.Contains(host, direct, StringComparison.Ordinal);
         Assert.DoesNotContain("proxy at", direct, StringComparison.Ordinal);
     }
 

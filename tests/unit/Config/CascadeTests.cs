@@ -102,6 +102,7 @@ public class CascadeTests
     [InlineData("", "STIGMER_LLM_PROVIDER=openai; STIGMER_LLM_API_KEY=sk", "OPENAI_API_KEY", "set", "environment variable STIGMER_LLM_API_KEY")]
     [InlineData("", "STIGMER_LLM_PROVIDER=openai; STIGMER_LLM_API_KEY=sk", "ANTHROPIC_API_KEY", "unset", "default")]
     [InlineData("", "STIGMER_TEMPORAL_MIRROR=http://mirror/x/", "STIGMER_TEMPORAL_MIRROR", "http://mirror/x", "environment variable STIGMER_TEMPORAL_MIRROR")]
+    [InlineData("", "STIGMER_TEMPORAL_MIRROR=https://me:p%40ss@mirror/x", "STIGMER_TEMPORAL_MIRROR", "https://mirror/x", "environment variable STIGMER_TEMPORAL_MIRROR")]
     public void Each_value_has_its_origin(string file, string env, string key, string? value, string origin) =>
         Assert.Equal((value, origin), Shown(Resolve(file.Length == 0 ? "" : Yaml(file), env), key));
 

@@ -51,6 +51,7 @@ public sealed class TemporalArchiveTests : IDisposable
         { "pipe", "'pipe' is a device" },
         { "twice", "temporal twice" },
         { "twice by another name", "temporal twice" },
+        { "twice by a longer name", "temporal twice" },
         { "twice in other letters", "LICENSE twice" },
         { "a huge header", "headers are larger than 1 MB" },
         { "too many", "more than 1000 members" },
@@ -82,6 +83,7 @@ public sealed class TemporalArchiveTests : IDisposable
                 case "pipe": tar.WriteEntry(new UstarTarEntry(TarEntryType.Fifo, "pipe")); break;
                 case "twice": File(tar, "temporal"); break;
                 case "twice by another name": File(tar, "./temporal"); break;
+                case "twice by a longer name": File(tar, ".//./temporal"); break;
                 case "twice in other letters": File(tar, "license"); File(tar, "LICENSE"); break;
                 case "a huge header": tar.WriteEntry(new PaxTarEntry(TarEntryType.RegularFile, "x", new Dictionary<string, string> { ["comment"] = new('x', 3 << 20) })); break;
                 case "too many": for (var n = 0; n < 1000; n++) File(tar, $"docs/{n}"); break;
