@@ -50,14 +50,14 @@ static class LocalState
     [
         new(Temporal, "the databases of the managed Temporal", home.TemporalData, true,
             [.. TemporalDatabases.All(home).Select(database => new StateItem(Path.GetFileName(database.File), [.. database.Files], database.LastUsed)).Where(item => item.Files.Count > 0)]),
-        new(Data, "all runs, transcripts and agents, and this machine's id", dataDir, true,
-            [.. One(StateItem.Of("stigmer.db", In(dataDir, "stigmer.db*").Append(Path.Combine(dataDir, "host-id"))))]),
+        new(Data, "all runs, transcripts and agents, what was typed in conversations, and this machine's id", dataDir, true,
+            [.. One(StateItem.Of("stigmer.db", In(dataDir, "stigmer.db*").Append(Path.Combine(dataDir, "host-id")).Append(home.History)))]),
         new(Logs, "the logs", home.Logs, true,
             [.. In(home.Logs, "*.log*").Where(IsLog).SelectMany(file => One(StateItem.Of(Path.GetFileName(file), [file])))]),
         new(Binary, "the downloaded Temporal", home.Bin, false,
             [.. One(StateItem.Of(Path.GetFileName(home.TemporalBinary), In(home.Bin, "temporal*").Where(file => !file.EndsWith(".lock", StringComparison.Ordinal))))]),
         new("", "the API's token, and what the last daemon left", home.Run, false,
-            [.. One(StateItem.Of("token", [home.Token, home.Children, home.DaemonPid, home.TemporalPid, .. In(home.Run, "*.json")]))]),
+            [.. One(StateItem.Of("token", [home.Token, home.Children, home.DaemonPid, home.TemporalPid, home.Stops, .. In(home.Run, "*.json")]))]),
     ];
 
     /// <summary>Removes files, and the folder that they were in, if nothing else is in it.</summary>

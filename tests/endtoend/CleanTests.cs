@@ -30,7 +30,7 @@ public sealed class CleanTests
         Assert.True(removed.GetProperty("bytes").GetInt64() > 0);
         // Locks stay: of two files of one name two processes could hold one each.
         Assert.Equal(
-            ["config.yaml", "data/notes.txt", "data/stigmer.lock", "logs/mine.log", "mine.txt", "run/daemon.lock"],
+            ["config.yaml", "data/notes.txt", "data/stigmer.lock", "logs/mine.log", "mine.txt", "run/daemon.lock", "run/tools.lock"],
             Directory.GetFiles(stack.Home, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(stack.Home, file)).Order(StringComparer.Ordinal));
         Assert.Equal("There is nothing to remove\n", (await stack.Run("local", "clean", "--all", "--yes")).Exits(0).Out);
         (await stack.Run("local")).Exits(0);
