@@ -11,6 +11,12 @@ namespace Stigmer.Agents.Activities;
 /// <param name="open">Starts a run's servers and asks what they have. Fails with <see cref="Failure"/>.</param>
 sealed class OpenTools(Slots slots, Transcripts transcripts, Func<RunSpec, int, Func<string, bool>, CancellationToken, Task<ToolOffer>> open, TimeProvider time)
 {
+    /// <summary>
+    /// Of how many runs servers start at the same time: of a hundred that start at once, none would be ready in time. One that hangs
+    /// should not hold up all others.
+    /// </summary>
+    readonly SemaphoreSlim starting = new(Math.Max(4, 2 * Environment.ProcessorCount));
+
     /// <summary>Opens them, or finds that they have been.</summary>
     public async Task<ToolReport> Run(OpenToolsTask task, Attempt attempt)
     {
@@ -18,8 +24,17 @@ sealed class OpenTools(Slots slots, Transcripts transcripts, Func<RunSpec, int, 
         var started = time.GetTimestamp();
         var filled = await slots.Fill(slot, attempt, async work =>
         {
-            started = time.GetTimestamp();
-            return await Offer(task, work) is { } offer ? new AppendRequest { Offer = offer } : null;
+            await starting.WaitAsync(work.Stop);
+            try
+            {
+                // Waiting for one's turn is no work.
+                started = time.GetTimestamp();
+                return await Offer(task, work) is { } offer ? new AppendRequest { Offer = offer } : null;
+            }
+            finally
+            {
+                starting.Release();
+            }
         });
         if (filled.Refused) return new ToolReport { Outcome = Outcome.Refused };
         if (filled.Entry is null) return new ToolReport { Outcome = Outcome.TimedOut, WorkedMs = (long)time.GetElapsedTime(started).TotalMilliseconds };

@@ -9,8 +9,15 @@ sealed class McpServers(Func<string, string?> environment, ToolProcesses process
     /// <summary>How long a run's servers wait for its next turn.</summary>
     public static readonly TimeSpan Rest = TimeSpan.FromMinutes(5);
 
+    /// <summary>
+    /// Of how many runs servers wait so: a script that starts a run a second would have hundreds of sets, of some 100 MB each. Those
+    /// that have waited longest end before their time.
+    /// </summary>
+    public const int MostResting = 8;
+
     readonly Lock gate = new();
     readonly Dictionary<string, Set> sets = new(StringComparer.Ordinal);
+    long rested;
 
     /// <summary>The turns whose servers run.</summary>
     public IReadOnlyList<TurnKey> Turns
@@ -53,11 +60,15 @@ sealed class McpServers(Func<string, string?> environment, ToolProcesses process
     /// <summary>The turn has ended: its servers wait for the next one, and end.</summary>
     public void TurnEnded(string run, int turn)
     {
+        List<KeyValuePair<string, Set>> tooMany;
         lock (gate)
         {
             if (!sets.TryGetValue(run, out var set) || set.Turn > turn || set.Timer is not null) return;
             set.Timer = time.CreateTimer(_ => _ = End(run, set), null, Rest, Timeout.InfiniteTimeSpan);
+            set.Rested = ++rested;
+            tooMany = [.. sets.Where(each => each.Value.Timer is not null).OrderByDescending(each => each.Value.Rested).Skip(MostResting)];
         }
+        foreach (var (other, set) in tooMany) _ = End(other, set);
     }
 
     /// <inheritdoc/>
@@ -128,5 +139,8 @@ sealed class McpServers(Func<string, string?> environment, ToolProcesses process
 
         /// <summary>Runs while no turn does.</summary>
         public ITimer? Timer { get; set; }
+
+        /// <summary>As the how-manieth of all it began to wait for a next turn.</summary>
+        public long Rested { get; set; }
     }
 }

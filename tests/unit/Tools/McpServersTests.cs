@@ -136,6 +136,22 @@ public sealed class McpServersTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Of_many_runs_that_have_ended_the_servers_of_the_last_ones_live_on()
+    {
+        var spawned = await Spawned();
+        servers.TurnEnded("r", 1);
+        for (var i = 1; i <= McpServers.MostResting; i++)
+        {
+            Assert.True(spawned.IsAlive);
+            var other = new RunSpec { RunId = $"other {i}", McpServers = { new Stigmer.Rpc.V1.McpServer { Name = "s", Url = "http://127.0.0.1:1/" } } };
+            await servers.Call(other, 1, "s.echo", "{}", Cancel);
+            servers.TurnEnded(other.RunId, 1);
+        }
+        await spawned.WaitForEnd(TimeProvider.System, Cancel);
+        Assert.Contains("what it kept in memory is gone", (await Call("recall")).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_servers_end_with_their_owner()
     {
         var spawned = await Spawned();
