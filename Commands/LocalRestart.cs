@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Stigmer.Config;
+using Stigmer.Rpc;
 using Stigmer.Runtime;
 using Stigmer.Runtime.Control;
 using Stigmer.Runtime.Temporal;
@@ -28,7 +29,7 @@ static class LocalRestart
         var order = await LocalStart.Order(settings, request.Timeout, view, terminal, cancel);
         var (running, hangs) = await Running(settings.Home, cancel);
         // One that hangs, or is itself about to install, is not worth waiting for.
-        if (running is { Phase: DaemonPhase.Ready } && settings.Temporal.Mode == TemporalMode.Managed) await HaveTemporal(settings, view, cancel);
+        if (running is { Phase: DaemonPhase.Ready }) await HaveTemporal(settings, view, cancel);
         if (running is not null && request.Flags is { Embedded: false, Managed: false }) WarnOfEngine(running, settings.Temporal, terminal);
         await Launcher.Stop(settings.Home, Daemon.DefaultGrace, () => { }, TimeProvider.System, cancel, hangs: hangs);
         // Its second half is given when the first is done: of two restarts at once neither calls off the other's start.
@@ -42,10 +43,13 @@ static class LocalRestart
 
     /// <summary>
     /// Brings the binary that the new stack starts while the old one still runs, which a binary that is altered, or a version
-    /// that is not to be had, then leaves alone. Its own process keeps the file that it was started from.
+    /// that is not to be had, then leaves alone; so does a Temporal of others that cannot be used. The old one's process keeps
+    /// the file that it was started from.
     /// </summary>
     static async Task HaveTemporal(Settings settings, StartView view, CancellationToken cancel)
     {
+        if (settings.Temporal.Mode == TemporalMode.External) await TemporalReadiness.Check(TemporalConnection.External(settings.Temporal), TimeProvider.System, cancel);
+        if (settings.Temporal.Mode != TemporalMode.Managed) return;
         try
         {
             await TemporalBinary.Acquire(settings.Temporal, settings.Home, null, new Installing(view.Show, TimeProvider.System), cancel);

@@ -44,7 +44,8 @@ static class TemporalInstall
         if (TemporalDatabases.AfterInstalling(home, binary) is { } database) notes.Add(database);
         if (await TemporalView.Running(home, cancel) is { Reachable: true } running && running.Version != version)
         {
-            notes.Add($"The stack goes on with the Temporal that it runs{(running.Version is { } old ? $", v{old}" : "")}: `stigmer local restart` starts v{version}");
+            var next = version == settings.Temporal.Version ? $": `stigmer local restart` starts v{version}" : "";
+            notes.Add($"The stack goes on with the Temporal that it runs{(running.Version is { } old ? $", v{old}" : "")}{next}");
         }
         if (terminal.Json)
         {

@@ -167,7 +167,8 @@ sealed class Partial : IReceived, IAsyncDisposable
         File.Delete(Note(path));
     }
 
-    static string Note(string path) => $"{path}.json";
+    /// <summary>What stands beside the file, and says what it is the beginning of.</summary>
+    public static string Note(string path) => $"{path}.json";
 
     ValueTask Take(ReadOnlyMemory<byte> piece, CancellationToken cancel)
     {

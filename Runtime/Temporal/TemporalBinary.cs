@@ -124,6 +124,7 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
         var url = release.ArchiveUrl(settings.Mirror);
         var unpacked = Next(home.TemporalBinary);
         var installed = false;
+        foreach (var file in (ReadOnlySpan<string>)[home.TemporalBinary, home.TemporalRecord, unpacked, Next(home.TemporalRecord), PartOf(home), Partial.Note(PartOf(home))]) StateFiles.ClearAway(file);
         try
         {
             using var download = new Download(handler, patience, time, (why, pause) => progress?.Report(new InstallNews.Retrying(why, pause)));
@@ -159,7 +160,7 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
     static async Task<string> Fetch(
         TemporalRelease release, Uri url, string expected, Download download, string target, StigmerHome home, IProgress<InstallNews>? progress, CancellationToken cancel)
     {
-        await using var archive = Partial.Open(System.IO.Path.Combine(home.Bin, "temporal.tar.gz.part"), Download.Shown(url), expected, release.Platform.Executable, target);
+        await using var archive = Partial.Open(PartOf(home), Download.Shown(url), expected, release.Platform.Executable, target);
         try
         {
             for (var again = false; ; again = true)
@@ -212,6 +213,8 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
             : new Failure(what, e.Message, "Check the disk, or set STIGMER_HOME to another folder", inner: e);
     }
 
+    static string PartOf(StigmerHome home) => System.IO.Path.Combine(home.Bin, "temporal.tar.gz.part");
+
     /// <summary>What takes a file's place in a moment.</summary>
     public static string Next(string path) => $"{path}.next";
 
@@ -236,6 +239,7 @@ sealed record TemporalBinary(string Path, string? Version, IReadOnlyList<string>
     static async Task<FileStream> Lock(StigmerHome home, IProgress<InstallNews>? progress, TimeProvider time, CancellationToken cancel)
     {
         StigmerHome.Ensure(home.Run);
+        StateFiles.ClearAway(home.TemporalLock);
         var options = PrivateFile.Options(FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         for (var said = false; ; )
         {

@@ -165,6 +165,9 @@ public sealed class ExternalTests : IDisposable
         Assert.Contains("cannot be reached", (await stack.Run("local", "status")).Exits(0).Out, StringComparison.Ordinal);
         Assert.All(status.GetProperty("components").EnumerateArray(), component => Assert.Equal(0, component.GetProperty("restarts").GetInt32()));
 
+        // Whoever asks for a new stack now keeps the old one, which goes on when the Temporal does.
+        Assert.Contains("cannot be reached", (await stack.Run("local", "restart")).Exits(1).Error, StringComparison.Ordinal);
+
         await using var second = Standin.Start(arguments);
         Assert.Equal("Done.\n", (await stack.Run("run", "Go on")).Exits(0).Out);
         var after = await stack.Status();

@@ -70,6 +70,18 @@ public sealed class TemporalBinaryTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Folders_where_its_files_belong_are_moved_out_of_the_way()
+    {
+        foreach (var place in (string[])["temporal", "temporal.json", "temporal.next", "temporal.tar.gz.part", "temporal.tar.gz.part.json"])
+        {
+            Directory.CreateDirectory(Path.Combine(Home.Bin, place, "something"));
+        }
+        Directory.CreateDirectory(Home.TemporalLock);
+        Assert.Equal(New, (await Acquire(New)).Version);
+        Assert.Equal(["temporal", "temporal.json"], InBin());
+    }
+
+    [Fact]
     public async Task Another_version_takes_its_place()
     {
         await Acquire(Old);
