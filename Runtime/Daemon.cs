@@ -35,7 +35,7 @@ sealed class Daemon
     readonly TaskCompletionSource<TimeSpan> stopAsked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     string phase = DaemonPhase.Starting;
     ControlReply? last;
-    bool starterWaits, wasReady;
+    bool starterWaits, wasReady, taken;
     CommandOrder? newest;
 
     Daemon(StartOrder order, StackLogs logs, TimeProvider time, Action<ControlReply>? watcher)
@@ -220,6 +220,9 @@ sealed class Daemon
                     if (last is not null) connection.Send(last);
                     else if (phase == DaemonPhase.Ready) connection.Send(ReadyReply());
                     break;
+                case ControlRequest.Taken:
+                    taken = true;
+                    break;
                 case ControlRequest.Leave:
                     waiting.Remove(connection);
                     if (!UndoIfNobodyWaits()) connection.Send(new ControlReply { Type = ControlReply.Left });
@@ -274,9 +277,14 @@ sealed class Daemon
         }
     }
 
+    /// <summary>
+    /// A start is under way until somebody has taken its result: whoever ordered it can be killed at the very moment when it
+    /// is ready, and does not know then that it is.
+    /// </summary>
     bool UndoIfNobodyWaits()
     {
-        if (phase != DaemonPhase.Starting || watcher is not null || waiting.Count > 0 || starterWaits) return false;
+        if (phase == DaemonPhase.Stopping || taken || watcher is not null || waiting.Count > 0 || starterWaits) return false;
+        if (phase == DaemonPhase.Ready) stopAsked.TrySetResult(UndoGrace);
         phase = DaemonPhase.Stopping;
         undo.Cancel();
         return true;

@@ -182,6 +182,8 @@ static class Launcher
                 switch (reply)
                 {
                     case { Type: ControlReply.Ready, State: { } state }:
+                        cancel.ThrowIfCancellationRequested();
+                        await daemon.Send(new ControlRequest(ControlRequest.Taken), CancellationToken.None);
                         return new Launched(state, alreadyRunning, daemon.Hello.Version);
                     case { Type: ControlReply.Failed, Failure: { } failure }:
                         await WaitForEnd(home, daemon, time, cancel);

@@ -72,14 +72,20 @@ static class StateFiles
     }
 
     /// <summary>
-    /// What stands in the place of a file that is to be written and is none: an empty folder is removed, another one moved
-    /// aside, for nobody knows whose it is.
+    /// What stands in the place of a file that is to be written and is none: an empty folder is removed, and a link that leads
+    /// nowhere; another folder is moved aside, for nobody knows whose it is.
     /// </summary>
     public static void ClearAway(string path)
     {
-        if (!Directory.Exists(path) || File.ResolveLinkTarget(path, false) is not null) return;
         try
         {
+            if (File.ResolveLinkTarget(path, returnFinalTarget: true) is { } target)
+            {
+                // Asked of the link itself, .NET says that it exists.
+                if (!Path.Exists(target.FullName)) File.Delete(path);
+                return;
+            }
+            if (!Directory.Exists(path)) return;
             if (Directory.EnumerateFileSystemEntries(path).Any()) Directory.Move(path, $"{path}.{RandomId.New(bytes: 4)}");
             else Directory.Delete(path);
         }

@@ -6,14 +6,15 @@ namespace Stigmer.Runtime.Control;
 
 /// <summary>What a command asks of the daemon: one JSON line.</summary>
 /// <param name="Command">
-/// start (wait with the others for readiness), leave (wait no longer; a start that nobody waits for is undone), status, engine
-/// (have a look at an external Temporal) or stop.
+/// start (wait with the others for readiness), taken (the word of it has arrived), leave (wait no longer; a start that nobody
+/// waits for, and nobody has taken, is undone), status, engine (have a look at an external Temporal) or stop.
 /// </param>
 /// <param name="TimeoutMs">For stop: how long each component may take before it is killed.</param>
 /// <param name="Begun">For start and stop: when it was given; null: nobody knows.</param>
 sealed record ControlRequest(string Command, long? TimeoutMs = null, CommandOrder? Begun = null)
 {
     public const string Start = "start";
+    public const string Taken = "taken";
     public const string Leave = "leave";
     public const string Status = "status";
     public const string Engine = "engine";

@@ -1,4 +1,7 @@
+using Stigmer.Config;
 using Stigmer.EndToEnd.Harness;
+using Stigmer.Runtime.Control;
+using StartOrder = Stigmer.Runtime.StartOrder;
 
 namespace Stigmer.EndToEnd;
 
@@ -131,6 +134,35 @@ public class SupervisionTests
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(50));
         while (stack.Processes().Count > 0) await Task.Delay(20, limit.Token);
         (await stack.Run("local", "status")).Exits(3);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_stack_that_is_ready_stays_only_where_somebody_heard_of_it(bool taken)
+    {
+        await using var stack = Stack.Create();
+        var settings = Configuration.Resolve(name => stack.Environment.GetValueOrDefault(name), new Flags());
+        var order = new StartOrder { Settings = settings, Keys = new LlmKeys(), TimeoutMs = 50_000 };
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(50));
+        await using var daemon = stack.Begin("internal", "daemon").Write(order.ToJson() + "\n");
+        ControlClient? launcher;
+        while ((launcher = await ControlClient.TryConnect(settings.Home, limit.Token)) is null) await Task.Delay(20, limit.Token);
+        using (launcher)
+        {
+            await launcher.Send(new ControlRequest(ControlRequest.Start), limit.Token);
+            while (await launcher.Next(limit.Token) is { } reply && reply.Type != ControlReply.Ready) Assert.NotEqual(ControlReply.Failed, reply.Type);
+            if (taken) await launcher.Send(new ControlRequest(ControlRequest.Taken), limit.Token);
+        }
+        // And now it is killed.
+        daemon.Input("");
+        if (taken)
+        {
+            (await stack.Run("local", "status")).Exits(0);
+            (await stack.Run("local", "stop")).Exits(0);
+        }
+        (await daemon.End()).Exits(0);
+        Assert.Empty(stack.Processes());
     }
 
     static System.Text.Json.JsonElement Component(System.Text.Json.JsonElement status, string name) =>

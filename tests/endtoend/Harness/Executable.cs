@@ -88,6 +88,14 @@ sealed partial class Running : IAsyncDisposable
         return this;
     }
 
+    /// <summary>Gives it something to read, and keeps its standard input open.</summary>
+    public Running Write(string text)
+    {
+        process.StandardInput.Write(text);
+        process.StandardInput.Flush();
+        return this;
+    }
+
     /// <summary>The first line of standard output that fits, as soon as it is there.</summary>
     public Task<string> Line(Func<string, bool> fits) => Line(output, fits);
 

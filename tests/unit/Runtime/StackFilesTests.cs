@@ -60,6 +60,19 @@ public sealed class StackFilesTests : IDisposable
         if (!OperatingSystem.IsWindows()) Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(home.Token));
     }
 
+    [Fact]
+    public void A_link_that_leads_nowhere_makes_room_for_what_belongs_in_its_place_and_one_that_leads_to_a_file_stays()
+    {
+        var home = Home();
+        foreach (var file in (string[])[home.DaemonLock, home.Token]) File.CreateSymbolicLink(file, Path.Combine(folder.FullName, "gone", "away"));
+        File.WriteAllText(Path.Combine(folder.FullName, "elsewhere"), "");
+        File.CreateSymbolicLink(home.Children, Path.Combine(folder.FullName, "elsewhere"));
+        using (DaemonLock.TryTake(home)) Assert.True(DaemonLock.IsHeld(home));
+        StateFiles.MakeRoom(home);
+        Assert.Matches("^[0-9a-f]{64}$", home.ReadOrMakeToken());
+        Assert.NotNull(File.ResolveLinkTarget(home.Children, returnFinalTarget: false));
+    }
+
     [Theory]
     [InlineData("4711")]
     [InlineData("4711\n")]
