@@ -2,8 +2,10 @@ using System.Buffers;
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Stigmer.Rpc;
 
@@ -49,6 +51,9 @@ sealed class Download : IDisposable
     /// <summary>Somebody has answered something: there is a network.</summary>
     bool heard;
 
+    /// <summary>What is wrong with the latest certificate; null: nothing.</summary>
+    string? mistrust;
+
     /// <param name="handler">For tests; null: a connection of our own, through the proxy that the environment names.</param>
     /// <param name="patience">How long it waits and how often it tries.</param>
     /// <param name="time">The clock.</param>
@@ -63,6 +68,7 @@ sealed class Download : IDisposable
                 AllowAutoRedirect = false,
                 UseCookies = false,
                 Proxy = proxy,
+                SslOptions = { RemoteCertificateValidationCallback = (_, _, chain, errors) => (mistrust = Mistrust(chain, errors)) is null },
                 PlaintextStreamFilter = (connection, _) => new(wire = new Wire(connection.PlaintextStream)),
             },
             disposeHandler: handler is null);
@@ -307,12 +313,20 @@ sealed class Download : IDisposable
         (HttpRequestError.ProxyTunnelError, _) when e.StatusCode == HttpStatusCode.ProxyAuthenticationRequired =>
             new($"{Named(place)} asks for a login, or does not take the one in https_proxy (407)", lasting: true, inner: e),
         (HttpRequestError.ProxyTunnelError, _) => new($"{Named(place)} does not let us through to {place.Authority}{(e.StatusCode is { } code ? $" ({(int)code})" : "")}", inner: e),
-        (HttpRequestError.SecureConnectionError, AuthenticationException) =>
-            new($"{place.Authority} has no certificate that this machine trusts (SSL_CERT_FILE names a file with further authorities)", lasting: true, inner: e),
+        (HttpRequestError.SecureConnectionError, AuthenticationException) when mistrust is not null => new($"{place.Authority} {mistrust}", lasting: true, inner: e),
         (HttpRequestError.SecureConnectionError, _) => new($"there is no secure connection to {place.Authority}", inner: e),
         (_, SocketException socket) => new($"{Named(place)}: {socket.Message}", inner: e),
         _ => new($"{(heard ? place.Authority : Named(place))} broke off", inner: e),
     };
+
+    static string? Mistrust(X509Chain? chain, SslPolicyErrors errors)
+    {
+        if (errors == SslPolicyErrors.None) return null;
+        if (errors == SslPolicyErrors.RemoteCertificateNameMismatch) return "has a certificate for another name";
+        return chain?.ChainStatus is [{ Status: X509ChainStatusFlags.NotTimeValid }, ..] status && status.All(one => one.Status == X509ChainStatusFlags.NotTimeValid)
+            ? "has a certificate that is out of date by this machine's clock"
+            : "has no certificate that this machine trusts (SSL_CERT_FILE names a file with further authorities)";
+    }
 
     /// <summary>Whom we connect to: the proxy, where one stands before the place.</summary>
     string Named(Uri place) => proxy?.GetProxy(place) is { } between ? $"the proxy at {between.Host}:{between.Port}" : place.Authority;

@@ -156,6 +156,10 @@ public sealed class TemporalCommandsTests : IAsyncLifetime
         (await stack.Run("temporal", "install")).Exits(0);
         Assert.All(proxy.Opened, place => Assert.Equal($"{host}:443", place));
 
+        stack.Environment["STIGMER_TEMPORAL_MIRROR"] = "https://another.example";
+        Assert.Contains("has a certificate for another name", (await stack.Run("temporal", "install", Old)).Exits(1).Error, StringComparison.Ordinal);
+        stack.Environment["STIGMER_TEMPORAL_MIRROR"] = $"https://{host}";
+
         stack.Environment["NO_PROXY"] = $"other.example,{exception}";
         var direct = (await stack.Run("temporal", "install", Old)).Exits(1).Error;
         Assert.Contains(host, direct, StringComparison.Ordinal);
