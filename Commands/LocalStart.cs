@@ -94,7 +94,15 @@ static class LocalStart
             terminal.Document(document with { AlreadyRunning = alreadyRunning }, StatusJson.Default.StatusDocument);
             return;
         }
-        if (!alreadyRunning && state.Document.Llm is { } llm) await StatusChecks.WarnOfModel(llm, terminal, cancel, offersPull: true);
+        if (alreadyRunning || state.Document.Llm is not { } llm) return;
+        try
+        {
+            await StatusChecks.WarnOfModel(llm, terminal, cancel, offersPull: true);
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            // The stack is ready, and has been said to be: who does not wait for a warning has not undone anything.
+        }
     }
 
     static async Task<int> AlreadyRunning(StackState running, Settings settings, StartRequest request, Terminal terminal, CancellationToken cancel)

@@ -165,6 +165,23 @@ public class SupervisionTests
         Assert.Empty(stack.Processes());
     }
 
+    [Fact]
+    public async Task Who_does_not_wait_for_the_look_at_the_model_has_started_the_stack_all_the_same()
+    {
+        await using var stack = Stack.Create();
+        // Takes connections and says nothing.
+        using var silent = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        silent.Start();
+        stack.Environment["STIGMER_LLM_PROVIDER"] = "ollama";
+        stack.Environment["STIGMER_LLM_BASE_URL"] = $"http://{silent.LocalEndpoint}";
+        await using var launcher = stack.Begin("local").Input("");
+        using var asked = await silent.AcceptTcpClientAsync(TestContext.Current.CancellationToken);
+        await launcher.Line(line => line.Contains("Ready!", StringComparison.Ordinal));
+        launcher.Signal(2);
+        (await launcher.End()).Exits(0);
+        (await stack.Run("local", "stop")).Exits(0);
+    }
+
     static System.Text.Json.JsonElement Component(System.Text.Json.JsonElement status, string name) =>
         status.GetProperty("components").EnumerateArray().Single(c => c.GetProperty("name").GetString() == name);
 }
