@@ -191,7 +191,7 @@ run_all_tests() {
     local passed=0 failed=0 config="$root/tests"
     publish
     say "Building the tests…"
-    for project in unit standins endtoend faults; do
+    for project in unit standins endtoend faults scale; do
         quietly "$dotnet" build "$config/$project" --nologo -v quiet
     done
     run_tests "the unit tests" "$config/unit/bin/Debug/net10.0/Stigmer.Tests" --no-ansi --progress off

@@ -57,7 +57,7 @@ static partial class Checks
     {
         Assert.True(round.Processes().Count == 0, $"still running: {string.Join(", ", round.Processes())}");
         var run = Path.Combine(round.Home, "run");
-        string[] stay = ["daemon.lock", "children.json", "tools.lock", "tools.json", "token"];
+        string[] stay = ["daemon.lock", "children.json", "stops", "tools.lock", "tools.json", "token"];
         var left = Directory.GetFileSystemEntries(run).Select(Path.GetFileName).Except(stay).ToList();
         Assert.True(left.Count == 0, $"left in run/: {string.Join(", ", left)}");
         Assert.False(File.Exists(Path.Combine(round.Home, "temporal.pid")), "temporal.pid is left");
