@@ -110,7 +110,7 @@ public class SupervisionTests
         foreach (var command in given)
         {
             var ended = await command.End();
-            if (ended.ExitCode != 0) Assert.StartsWith("✗ The start was stopped", ended.Exits(1).Error, StringComparison.Ordinal);
+            if (ended.ExitCode != 0) Assert.Contains("✗ The start was stopped\n", ended.Exits(1).Error, StringComparison.Ordinal);
             await command.DisposeAsync();
         }
         (await stack.Run("local", "status")).Exits(status);
