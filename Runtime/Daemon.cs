@@ -35,7 +35,7 @@ sealed class Daemon
     readonly TaskCompletionSource<TimeSpan> stopAsked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     string phase = DaemonPhase.Starting;
     ControlReply? last;
-    bool starterWaits, wasReady, taken;
+    bool starterWaits, wasReady, taken, failing;
     CommandOrder? newest;
 
     Daemon(StartOrder order, StackLogs logs, TimeProvider time, Action<ControlReply>? watcher)
@@ -118,6 +118,8 @@ sealed class Daemon
         {
             logs.Daemon.Error(why.What, ("why", why.Why));
             failure = why;
+            // Who asks for the start from here on hears why it failed, and is not sent to the next daemon.
+            lock (gate) failing = true;
             await Stop();
         }
         catch (OperationCanceledException)
@@ -209,7 +211,7 @@ sealed class Daemon
         {
             switch (request.Command)
             {
-                case ControlRequest.Start when phase == DaemonPhase.Stopping && last is not { Type: ControlReply.Failed }:
+                case ControlRequest.Start when phase == DaemonPhase.Stopping && !failing:
                     // It came after the stop, and is a wish for the next daemon.
                     connection.Finish();
                     break;
