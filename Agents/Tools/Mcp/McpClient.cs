@@ -48,13 +48,9 @@ sealed class McpClient : IAsyncDisposable
     public Action? ToolsChanged { get; set; }
 
     /// <summary>Connects over the streams of a process, whose owner also ends it.</summary>
-    /// <param name="time">Not needed here; the same for both ways.</param>
     /// <exception cref="McpException">There is no MCP server at the other end, or none that speaks our versions.</exception>
-    public static Task<McpClient> OverStreams(Stream toServer, Stream fromServer, Log log, TimeProvider time, CancellationToken cancel)
-    {
-        _ = time;
-        return Connect(client => new McpStreams(toServer, fromServer, client.Received, log), log, cancel);
-    }
+    public static Task<McpClient> OverStreams(Stream toServer, Stream fromServer, Log log, CancellationToken cancel) =>
+        Connect(client => new McpStreams(toServer, fromServer, client.Received, log), log, cancel);
 
     /// <summary>Connects over streamable HTTP.</summary>
     /// <param name="url">The server's one endpoint.</param>

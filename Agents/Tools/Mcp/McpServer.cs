@@ -208,7 +208,7 @@ sealed class McpServer(RunSpec spec, Rpc.V1.McpServer server, Func<string, strin
         var process = new McpProcess(server.Name, started, placeholders.Hide, log, time);
         try
         {
-            return new Connection(await McpClient.OverStreams(process.ToServer, process.FromServer, log, time, cancel), process, note, placeholders.Hide);
+            return new Connection(await McpClient.OverStreams(process.ToServer, process.FromServer, log, cancel), process, note, placeholders.Hide);
         }
         catch (Exception e)
         {

@@ -187,7 +187,7 @@ public sealed class McpClientTests
             });
         }
 
-        public Task<McpClient> Connect() => McpClient.OverStreams(toServer, fromServer, Silent, TimeProvider.System, Cancel);
+        public Task<McpClient> Connect() => McpClient.OverStreams(toServer, fromServer, Silent, Cancel);
 
         public Task Say(string line) => says.WriteLineAsync(line);
 
